@@ -8,6 +8,7 @@ from mkdocs.structure.files import File, Files
 
 from ringrift.cli.reference import commands
 from ringrift.insight import reference
+from ringrift.legacy import words
 
 ROOT = Path(__file__).parents[2]
 PYTHON = """# Python
@@ -41,6 +42,7 @@ WRITTEN = {
     "reference/processes.md": reference.processes,
     "reference/metrics.md": reference.metrics,
     "reference/python.md": lambda: PYTHON,
+    "reference/old_system.md": words.page,
     "ops.md": (ROOT / "ops/README.md").read_text,
     "contributing.md": (ROOT / "CONTRIBUTING.md").read_text,
 }

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import RenderableType
@@ -200,14 +200,21 @@ async def whatif(
 
 
 async def show_game(
-    game: str, /, *, ply: int | None = None, svg: Path | None = None, session: Session = HERE
+    game: str,
+    /,
+    *,
+    ply: int | None = None,
+    svg: Path | None = None,
+    format: Literal["board", "record"] = "board",
+    session: Session = HERE,
 ) -> None:
-    """Draw a position of a game.
+    """Draw a position of a game, or print its record.
 
     Args:
         game: Id or position (GAMES/7) of a game in the log, or a file with a game record.
         ply: The position after this many plies [default: all].
         svg: Also write the position as a picture to this file.
+        format: With `record`, print the whole game as text, which `ringrift import` reads.
     """
     from ringrift.insight.board.board_svg import svg as picture
     from ringrift.insight.board.drawing import text
@@ -223,7 +230,8 @@ async def show_game(
     except RulesError as error:
         raise CommandError(f"game {game}: {error}") from error
     written = _written(svg, picture(board)) if svg else None
-    show(found.document(board), session.json, text(board), written)
+    shown = found.text() if format == "record" else text(board)
+    show(found.document(board), session.json, shown, written)
 
 
 def _written(path: Path, picture: str) -> str:

@@ -75,6 +75,7 @@ COMMANDS = {
         "bench": "bench:bench",
         "simulate": "simulate:simulate",
     },
+    "Old and other systems": {"import": "importing:games"},
     "Repair": {
         "dlq list": "dlq:list_dead_letters",
         "dlq show": "dlq:show_dead_letter",

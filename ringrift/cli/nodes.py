@@ -1,6 +1,7 @@
 """`ringrift node run`, `ringrift update` and `ringrift fleet register`."""
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -10,8 +11,10 @@ from cyclopts import Parameter
 from ringrift.cli import WORDS
 from ringrift.cli.common import HERE, Data, Source, opened, parsed
 from ringrift.cluster.machine import parse_roles
+from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.events import draft
+from ringrift.events.settings_sources import old_variables
 
 Roles: TypeAlias = Annotated[
     tuple[str, ...], Parameter(converter=parsed(parse_roles), n_tokens=1, metavar="ROLE,...")
@@ -46,6 +49,8 @@ async def run(
         update_command: Shell command for `ringrift update`, such as 'git pull'.
         rollback_command: Shell command that undoes the update.
     """
+    for line in old_variables(os.environ):
+        complain(line)
     from ringrift.cluster import node as nodes
     from ringrift.cluster.machine import this_machine
     from ringrift.runtime.host import node_name
@@ -108,11 +113,12 @@ async def register(file: Path, /, *, source: Source = HERE) -> None:
     """Register the nodes of a fleet file in the log; a node that is registered is replaced.
 
     Args:
-        file: TOML file such as ops/fleet.toml.
+        file: TOML file such as ops/fleet.toml, or the old system's distributed_hosts.yaml.
     """
     from ringrift.cluster.fleet_file import read_fleet
+    from ringrift.cluster.hosts_file import ENDINGS, read_hosts
 
-    fleet = read_fleet(file)
+    fleet = read_hosts(file) if file.suffix in ENDINGS else read_fleet(file)
     async with opened(source) as log:
         for node in fleet:
             key = f"{node.fact.node}.{time.time_ns()}"

@@ -1,12 +1,13 @@
 """Commands that revise recorded games: exclude some, or search some again."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Config, PositiveInt, Session, reading, show
 from ringrift.cluster.steering import author
 from ringrift.errors import CommandError
+from ringrift.events.facts import IMPORTED_NODE
 from ringrift.insight.describe import plural, short
 
 
@@ -16,6 +17,7 @@ async def retract(
     node: str | None = None,
     model: str | None = None,
     games: Annotated[str | None, Parameter(metavar="A..B|ID,...")] = None,
+    source: str | None = None,
     config: Config | None = None,
     session: Session = HERE,
 ) -> None:
@@ -26,12 +28,16 @@ async def retract(
         node: Games that this node played.
         model: Games in which this network played (first digits of its digest).
         games: Games from sequence A to B of GAMES, or games with these ids.
+        source: Games that `ringrift import --source` wrote under this name.
         config: Only games of this config [default: all].
     """
     from ringrift.insight import retract as feature
 
+    if source:
+        node = f"{IMPORTED_NODE}{source}"
     if not (node or model or games):
-        raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
+        ways = "--node NODE, --model DIGEST, --source NAME or --games A..B|ID,..."
+        raise CommandError(f"select games: {ways}")
     asked = feature.Selection.of(games, node=node, model=model, config=config, why=why)
     async with reading(session, "reading history") as (log, report):
         found = await feature.retract(log, asked, author(), report)
@@ -50,29 +56,43 @@ async def reanalyse(
     model: str = "current",
     games: PositiveInt = 256,
     simulations: PositiveInt | None = None,
+    origin: Literal["selfplay", "import"] = "selfplay",
     session: Session = HERE,
 ) -> None:
     """Request that recorded games are searched again by a newer network.
 
-    Running it again requests the games that are left.
+    Running it again requests the games that are left. Imported games get their first targets so;
+    where there is no network yet, the search with the handcrafted heuristic gives them.
 
     Args:
         config: Board and number of seats, such as hex8_2p.
-        model: First digits of the digest of a network.
+        model: First digits of the digest of a network, `current`, or `heuristic` for none.
         games: Number of games, the newest first.
+        origin: Games of self-play, or imported ones.
         simulations: Search budget per decision [default: that of self-play].
     """
     from ringrift.insight.reanalyse import reanalyse as request
     from ringrift.insight.strength.measurements import Measurements
 
     async with reading(session, "folding EVENTS") as (log, report):
-        digest = (await Measurements.read(log, config, report)).model(model)
+        known = await Measurements.read(log, config, report)
+        without = model == "heuristic" or (
+            origin == "import" and model == "current" and known.view.current is None
+        )
+        digest = None if without else known.model(model)
         requests = await request(
-            log, config, digest, games=games, simulations=simulations, source=author()
+            log,
+            config,
+            digest,
+            games=games,
+            simulations=simulations,
+            source=author(),
+            origin=origin,
         )
     count = sum(fact.games for fact in requests)
-    text = f"no exported game of {config} is left to request from {short(digest)}"
+    searcher = short(digest) if digest else "the heuristic"
+    text = f"no exported game of {config} is left to request from {searcher}"
     if count:
         what = plural(count, "game")
-        text = f"{what} requested from {short(digest)}; running workers search them (`ringrift up`)"
+        text = f"{what} requested from {searcher}; running workers search them (`ringrift up`)"
     show({"model": digest, "games": count, "requests": requests}, session.json, text)

@@ -10,9 +10,10 @@ from cyclopts.validators import mutually_exclusive
 from ringrift.cli import WORDS
 from ringrift.cli.common import Assignments, Config, Data, Duration, console
 from ringrift.cluster import steering
+from ringrift.cluster.terminal import complain
 from ringrift.events import Settings
 from ringrift.events.settings import SHARED_MACHINE
-from ringrift.events.settings_sources import from_arguments, from_environment, load
+from ringrift.events.settings_sources import from_arguments, from_environment, load, old_variables
 
 LENGTH = Group("Length of the run", validator=mutually_exclusive)
 
@@ -43,6 +44,8 @@ async def up(
         plain: Print plain lines even on a terminal.
         no_web: Serve no pages.
     """
+    for line in old_variables(os.environ):
+        complain(line)
     given, file = from_arguments(set), steering.read_settings(settings)
     from ringrift.cluster import up as loop
 

@@ -119,6 +119,7 @@ async def _cut(
         rejected=len(refused.get("replay", ())),
         refused=refused,
         retracted=len(good) - len(kept),
+        imported=sum(game.origin == "import" for game, _, _ in games),
         events_seq=tail if retractions else 0,
     )
     item = process.draft(fact, cause=games[-1].meta.position, key=ENCODER)

@@ -23,12 +23,17 @@ UPDATED ALERTS_TOKEN WEB_TOKEN
 ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""
 OLD_NAMES = {
-    "NODE_ID": "RINGRIFT_NODE",
-    "STALENESS_WEIGHT": "RINGRIFT_SCHEDULING_WEIGHTS_STALENESS",
-    "IS_COORDINATOR": "a role: start the processes of the role `coordinator`",
-    "ALLOW_PENDING_GATE": "not needed: games are checked by the rules",
+    "NODE_ID": "`RINGRIFT_NODE`",
+    "STALENESS_WEIGHT": "`RINGRIFT_SCHEDULING_WEIGHTS_STALENESS`",
+    "IS_COORDINATOR": "the role of a node: `ringrift node run --roles coordinator`",
+    "ALLOW_PENDING_GATE": "not needed: the rules check every game",
+    "DATA_SYNC_INTERVAL": "not needed: nothing is synchronised",
+    "EVENT_HANDLER_TIMEOUT": "not needed: the log delivers an event again until it is handled",
+    "OWC_ENABLED": "not needed: `ringrift import PATH` reads any directory",
+    "OWC_HOST": "not needed: mount the directory, and run `ringrift import PATH` there",
+    "OWC_DRIVE_PATH": "the path of `ringrift import PATH`",
 }
-"""what the variables of the predecessor have become"""
+"""what the variables of the system before this one have become; they are ignored"""
 
 
 SERVICE_LINK = re.compile(
@@ -43,21 +48,31 @@ def names() -> list[str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings given by `RINGRIFT_...` variables. Raises SettingsError for an unknown one."""
+    """Settings given by `RINGRIFT_...` variables; those of the old system give none. Raises
+    SettingsError for an unknown one."""
     known = {name.upper().replace(".", "_"): name for name in names()}
     found: dict[str, str] = {}
     for variable, value in environ.items():
         key = variable.removeprefix(ENV_PREFIX)
-        if key == variable or key in ENV_OF_PROCESS or SERVICE_LINK.fullmatch(key):
+        other = key in ENV_OF_PROCESS or key in OLD_NAMES or SERVICE_LINK.fullmatch(key)
+        if key == variable or other:
             continue
-        if key in OLD_NAMES:
-            raise SettingsError(f"environment variable {variable} is {OLD_NAMES[key]} now")
         if key not in known:
             raise SettingsError(
                 f"environment variable {variable} is not a setting{_near(key, known)}"
             )
         found[known[key]] = value
     return found
+
+
+def old_variables(environ: Mapping[str, str]) -> list[str]:
+    """A line for each variable of the old system that is set: what it is here."""
+    pairs = ((name, OLD_NAMES.get(name.removeprefix(ENV_PREFIX))) for name in sorted(environ))
+    return [
+        f"environment variable {name} is ignored; it is {here} now"
+        for name, here in pairs
+        if here and name.startswith(ENV_PREFIX)
+    ]
 
 
 def from_arguments(arguments: Iterable[str]) -> dict[str, str]:

@@ -98,6 +98,11 @@ def priority_of(ticket: Ticket) -> int:
     return SPARE if isinstance(ticket, SelfplayTicket) and ticket.plan.spare else USUAL
 
 
+def import_ticket(position: str) -> str:
+    """The ticket of the games of an import; `position` is that of its `ImportStarted`."""
+    return f"import-{position.replace('/', '-').lower()}"
+
+
 def request_of(ticket: str) -> str:
     """The part of an id that the tickets of one request share: kind and position, such as
     `selfplay-events-12`."""

@@ -1,5 +1,7 @@
 """Reanalysis: requests for recorded games to be searched again by a newer network."""
 
+from typing import Literal
+
 from ringrift.deciders.kit import seed_from
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import draft, facts
@@ -9,10 +11,18 @@ from ringrift.log.protocol import Log
 
 
 async def reanalyse(
-    log: Log, config: str, model: str, *, games: int, simulations: int | None, source: str
+    log: Log,
+    config: str,
+    model: str | None,
+    *,
+    games: int,
+    simulations: int | None,
+    source: str,
+    origin: Literal["selfplay", "import"] = "selfplay",
 ) -> list[facts.ReanalysisRequested]:
-    """Request the newest `games` self-play games in shards for which this network was not asked yet
-    with this budget (that of self-play by default). Returns the requests written.
+    """Request the newest `games` games of an origin in shards for which this network (None: the
+    heuristic) was not asked yet with this budget (that of self-play by default). Returns the
+    requests written.
 
     Each is for a range of `GAMES` without requested or retracted games."""
     settings, version = await read.settings_in_force(log)
@@ -26,14 +36,15 @@ async def reanalyse(
             case facts.ShardExported():
                 exported = max(exported, event.last_seq)
             case facts.ReanalysisRequested():
-                if (event.model, event.simulations) == (model, simulations):
+                asked_for = event.model, event.simulations, event.origin
+                if asked_for == (model, simulations, origin):
                     asked.append(event)
             case facts.GamesRetracted():
                 retractions.append(event)
     played: list[int] = []
     breaks: set[int] = set()
     async for seq, _, head in game_heads(log, config, until=exported):
-        if head.origin != "selfplay":
+        if head.origin != origin:
             continue
         if retracted(retractions, head, seq) or any(
             one.first_seq <= seq <= one.last_seq for one in asked
@@ -42,7 +53,7 @@ async def reanalyse(
         else:
             played.append(seq)
     first = max(0, len(played) - games)
-    asking = config, "reanalysis", model, simulations
+    asking = config, "reanalysis", model or origin, simulations
     requests = [
         facts.ReanalysisRequested(
             config=config,
@@ -53,6 +64,7 @@ async def reanalyse(
             simulations=simulations,
             seed=seed_from(settings.seed, *asking, part[0], part[-1]),
             settings_version=version,
+            origin=origin,
         )
         for part in _ranges(played, first, breaks, settings.selfplay.games_per_ticket)
     ]

@@ -16,8 +16,8 @@ from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
+from ringrift.learning.ends import end_of
 from ringrift.learning.openings import NO_OPENING, Opening, even_openings
-from ringrift.learning.shards import end_of
 from ringrift.rules import Config, Position, layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.notation import tokens

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ringrift.errors import Permanent
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.compile import compiled
+from ringrift.learning.ends import end_of, forced_end
 from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
@@ -89,7 +90,9 @@ def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
 
 
 def check_game(game: GameCompleted) -> CheckedGame:
-    """Replay `game` and compare its end and targets with the record. Raises GameRejected."""
+    """Replay `game` and compare its end and targets with the record. Raises GameRejected.
+
+    An imported game may stop within a turn that leads to its recorded winner in every case."""
     try:
         config, moves = Config.parse(game.config), game.moves.split()
         if len(moves) != game.plies or game.plies > PLIES_MAX:
@@ -108,9 +111,10 @@ def check_game(game: GameCompleted) -> CheckedGame:
     _compare_end(game, position)
     key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
     # Against an opponent that does not search nearly every position is won: such values would
-    # teach that all positions are.
-    learnt = decisions if all(seat.simulations for seat in game.seats) else []
-    outcome = outcome_values(position.winner, position.ranks())
+    # teach that all positions are. Imported games have no budgets, and targets by reanalysis only.
+    searched = game.origin == "import" or all(seat.simulations for seat in game.seats)
+    learnt = decisions if searched else []
+    outcome = outcome_values(game.winner, game.ranks)
     return CheckedGame(key, game.pie, codes, outcome, learnt)
 
 
@@ -121,7 +125,7 @@ def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decis
     legal = np.zeros(len(codes), np.int64)
     geo = position.geometry
     buffer = np.empty(geo.moves_max, np.int64)
-    played = play_checked(geo, position.state, codes, buffer, legal)
+    played = play_checked(geo, position.state, codes, buffer, legal, np.zeros_like(legal))
     if played < len(codes):
         position.play(tokens[played])  # raises with the reason
     for decision in decisions:
@@ -147,36 +151,29 @@ def is_among(code: int, legal: Codes, count: int) -> bool:
 
 
 @compiled
-def play_checked(geo: Geometry, state: Int32s, codes: Codes, buffer: Codes, legal: Int64s) -> int:
+def play_checked(
+    geo: Geometry, state: Int32s, codes: Codes, buffer: Codes, legal: Int64s, seats: Int64s
+) -> int:
     """Play `codes` on `state` up to the first illegal move; return the number of moves played.
 
-    Writes the number of legal moves before move i to `legal[i]`; `buffer` is scratch."""
+    Writes the number of legal moves before move i to `legal[i]` and the seat that moves to
+    `seats[i]`; `buffer` is scratch."""
     for i in range(codes.size):
         if state[la.PHASE] == la.OVER:
             return i
         legal[i] = legal_moves(geo, state, buffer)
+        seats[i] = state[la.TURN]
         if not is_among(codes[i], buffer, legal[i]):
             return i
         apply_move(geo, state, codes[i])
     return codes.size
 
 
-def end_of(position: Position) -> dict[str, Any]:
-    """Return what a recorded game says about its end, by the names of `GameCompleted`."""
-    return {
-        "plies": position.ply,
-        "winner": position.winner,
-        "reason": position.reason,
-        "ranks": position.ranks(),
-        "removed": position.removed(),
-        "territory": position.territory(),
-    }
-
-
 def _compare_end(game: GameCompleted, position: Position) -> None:
-    if not position.over:
+    forced = forced_end(position) if game.origin == "import" else None
+    if not position.over and forced is None:
         raise GameRejected(f"not over after its {position.ply} plies")
-    for name, found in end_of(position).items():
+    for name, found in end_of(position, forced).items():
         recorded = getattr(game, name)
         if recorded != found:
             raise GameRejected(f"{name}: {recorded} in the record, {found} in the replay")

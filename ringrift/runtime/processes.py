@@ -80,6 +80,10 @@ WRITTEN_BY_COMMANDS: Facts = (
     f.NodeRegistered,
     f.BreakerReset,
     *KEYS,
+    f.ImportStarted,
+    f.GamesImported,
+    f.MatchesImported,
+    f.GameCompleted,
 )
 
 
@@ -181,7 +185,7 @@ _SPECS = (
         8795,
         memory=384 * MIB,
         own_writes=(f.ShardExported,),
-        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired),
+        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, f.ImportStarted),
         own_purges=(_SHARDS,),
     ),
     ProcessSpec(

@@ -50,7 +50,7 @@ async def reanalyse(
         return
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)
-    model = await networks.get(request.model, request.config)
+    model = await networks.get(request.model, request.config) if request.model else None
     searcher = seat("gumbel", model=request.model, simulations=request.simulations)
     player = player_of(Config.parse(request.config), searcher, model, threads())
     began = process.clock.monotonic()
@@ -89,7 +89,7 @@ async def reanalyse(
 
 
 async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, GameCompleted]]:
-    """The self-play games in the ticket's range with their sequences, without retracted ones."""
+    """The games of the ticket's range and origin with their sequences, without retracted ones."""
     request, log = ticket.request, process.log
     retractions = await retractions_until(log, request.config, await log.tail(EVENTS))
     games = read.facts(
@@ -102,5 +102,5 @@ async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, 
     return [
         (meta.seq, game)
         async for game, meta in games
-        if game.origin == "selfplay" and not retracted(retractions, game, meta.seq)
+        if game.origin == request.origin and not retracted(retractions, game, meta.seq)
     ]

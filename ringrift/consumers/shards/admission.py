@@ -1,10 +1,10 @@
 """Which recorded games are training data?
 
-A game that a request asks for, by players and on a node that exist, that replays to its recorded
-end, and once: a process that may write to `GAMES` can also write there what no request asks for,
-and a worker that was frozen for longer than the server knows ids writes its games a second time.
-What is refused is recorded in the shard's fact, so that the shard can be built again from its
-range.
+A game that a request asks for or a person imports, by players and on a node that exist, that
+replays to its recorded end, and once: a process that may write to `GAMES` can also write there what
+no request asks for, and a worker that was frozen for longer than the server knows ids writes its
+games a second time. What is refused is recorded in the shard's fact, so that the shard can be built
+again from its range.
 
 A refused game never counts as the first of its id, so that it cannot displace the good one."""
 
@@ -69,7 +69,9 @@ class Admission:
         people = game.origin == "human"  # on no worker's node, and nobody asked for it
         asked = {} if people else await self._asked(meta.cause)
         origin, games = asked.get(game.ticket, ("", 0))
-        if not people and (game.origin != origin or not _is_one_of(games, game)):
+        imported = origin == game.origin == "import"
+        one_of = imported or _is_one_of(games, game)
+        if not people and (game.origin != origin or not one_of):
             return "unrequested"
         if len(game.seats) != Config.parse(game.config).seats:
             return "seats"
@@ -102,6 +104,8 @@ class Admission:
         except UndecodableEvent:
             return {}
         request: Any = found.event if found else None
+        if isinstance(request, f.ImportStarted):
+            return {work.import_ticket(position): ("import", 0)}
         if not isinstance(request, (f.SelfplayPlanned, f.EvaluationRequested)):
             return {}
         asked: dict[str, tuple[str, int]] = {}
@@ -117,13 +121,15 @@ class Admission:
         """Read which nodes and networks appeared since they were read last, if a name is new."""
         if game.node in self._nodes and _models(game) <= self._models:
             return
-        kinds = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived)
+        kinds = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
         tail = await self._log.tail(EVENTS)
         async for event, _ in read.facts(self._log, *kinds, after=self._known_to, until=tail):
             if isinstance(event, f.ConsumerStarted):
                 self._nodes.add(event.node)
             elif isinstance(event, (f.ModelRegistered, f.ModelDerived)):
                 self._models.add(event.model)
+            elif isinstance(event, f.ImportStarted):
+                self._nodes.add(f"{f.IMPORTED_NODE}{event.source}")
         self._known_to = tail
 
 

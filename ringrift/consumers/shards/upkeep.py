@@ -149,6 +149,7 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
             retracted=total - len(games),
             events_seq=item.cause.seq,
             targets_seq=targets_seq,
+            samples_added=max(0, shard.samples - old.samples) if old.imported else 0,
         )
         draft = process.draft(fact, cause=item.cause.position, key=f"{old.encoder}.{old.digest}")
         newest = await process.log.last(EVENTS, draft.subject)

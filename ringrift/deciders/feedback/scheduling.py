@@ -73,7 +73,12 @@ def played(item: Load, fact: f.SelfplayFinished) -> Load:
 
 @DECIDER.evolves
 def exported(item: Load, fact: f.ShardExported, context: Context) -> Load:
-    return replace(item, exported_at=context.time) if fact.supersedes is None else item
+    if fact.supersedes is not None:
+        return item
+    item = replace(item, games=item.games + fact.imported)
+    # imported games are old, however new their shard is
+    old = fact.imported and fact.imported == fact.games
+    return item if old else replace(item, exported_at=context.time)
 
 
 @DECIDER.evolves

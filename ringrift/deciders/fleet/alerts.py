@@ -114,7 +114,7 @@ def exported(state: Alerts, fact: f.ShardExported, context: Context) -> Alerts:
     item = state.configs.get(fact.config, Baseline())
     if fact.first_seq <= item.last_seq:  # made again, or for another encoder
         return state
-    item = replace(item, last_seq=fact.last_seq, games=item.games + fact.games)
+    item = replace(item, last_seq=fact.last_seq, games=item.games + fact.games - fact.imported)
     return _compared(state, fact.config, item, context)
 
 

@@ -78,7 +78,7 @@ def planned(item: Readiness, fact: f.SelfplayPlanned) -> Readiness:
 
 @READINESS.evolves
 def exported(item: Readiness, fact: f.ShardExported, context: Context) -> Readiness:
-    if fact.supersedes:
+    if fact.supersedes or (fact.imported and fact.games == fact.imported):
         return item
     return replace(item, exported_at=context.time, unassessed=fact.digest if fact.summary else None)
 

@@ -92,14 +92,14 @@ def evaluated(item: Progress, fact: f.EvaluationScored) -> Progress:
 
 @PROGRESS.evolves
 def exported(item: Progress, fact: f.ShardExported) -> Progress:
-    if fact.supersedes:
-        return item  # its games were counted before
+    if fact.supersedes:  # its games were counted before; imported ones had no samples then
+        return replace(item, samples_new=item.samples_new + fact.samples_added)
     wins = fact.summary.wins if fact.summary else ()
     if wins and item.wins_new:
         wins = tuple(map(sum, zip(wins, item.wins_new, strict=True)))
     return replace(
         item,
-        games_exported=item.games_exported + fact.games,
+        games_exported=item.games_exported + fact.games - fact.imported,
         samples_new=item.samples_new + fact.samples,
         wins_new=wins or item.wins_new,
     )

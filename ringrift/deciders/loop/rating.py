@@ -71,6 +71,12 @@ def scored(item: Elo, fact: f.EvaluationScored) -> Elo:
 
 
 @DECIDER.evolves
+def imported(item: Elo, fact: f.MatchesImported) -> Elo:
+    rankings = _counted(item.rankings, fact.rankings, 1)
+    return replace(item, rankings=rankings, games=item.games + fact.games)
+
+
+@DECIDER.evolves
 def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
     return replace(
         item,
@@ -81,7 +87,9 @@ def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
 
 
 @DECIDER.decides
-def rate(state: Matches, fact: f.EvaluationScored | f.GamesRetracted) -> Iterator[f.RatingsUpdated]:
+def rate(
+    state: Matches, fact: f.EvaluationScored | f.GamesRetracted | f.MatchesImported
+) -> Iterator[f.RatingsUpdated]:
     """The rating table after one more evaluation, or fewer."""
     if fact.rankings or isinstance(fact, f.EvaluationScored):
         yield table(state, fact.config)

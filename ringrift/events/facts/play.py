@@ -59,7 +59,9 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     collapsed cells of each. `seed` determines the game's random choices. Games of origin
     `tournament` only measure (`MEASURING`), and those of origin `human` are of people; neither are
     in a shard, unless the setting `shard.people` admits the latter. The ticket of a game of people
-    is its own id."""
+    is its own id. Games of origin `import` were played by another system, under the names
+    `legacy:...`: harness and budget of a seat are the nearest of ours, and `node` names the source
+    (`ImportStarted`)."""
 
     game: Name
     origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]
@@ -87,15 +89,18 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
         law(self.winner == 0 or self.ranks[self.winner - 1] == 1, "the winner has rank 1")
 
 
-class GameReanalysed(TicketFact, subject="game.{config}.reanalysed", stream="GAMES"):
-    """New targets of an earlier game, from a search with a newer network.
+class GameReanalysed(
+    TicketFact, subject="game.{config}.reanalysed", stream="GAMES", version=2, upcasters={1: dict}
+):
+    """New targets of an earlier game, from a search with a newer network, or with the heuristic if
+    there is no `model` (since version 2).
 
     The game is message `game_seq` of `GAMES` and stays unchanged. Shards exported from now on use
     the newest targets."""
 
     game: Name
     game_seq: Positive
-    model: Sha256
+    model: Sha256 | None
     simulations: Positive
     targets: Targets
     search_seconds: NonNegative
@@ -176,26 +181,31 @@ class GamesRetracted(ConfigFact, subject="retraction.{config}.games-retracted"):
         law(sum(row.count for row in self.rankings) == self.scored_games, "games do not add up")
 
 
-class ReanalysisRequested(ConfigDecision, subject="reanalysis.{config}.requested"):
-    """Search the self-play games of messages `first_seq` to `last_seq` of `GAMES` again with
-    `model`, as one ticket."""
+class ReanalysisRequested(
+    ConfigDecision, subject="reanalysis.{config}.requested", version=2, upcasters={1: dict}
+):
+    """Search the games of an origin in messages `first_seq` to `last_seq` of `GAMES` again with
+    `model`, or with the heuristic if there is none (since version 2), as one ticket."""
 
-    model: Sha256
+    model: Sha256 | None
     first_seq: Positive
     last_seq: Positive
     games: PerTicket
     simulations: Simulations
     seed: Count
+    origin: Literal["selfplay", "import"] = "selfplay"
 
     def __post_init__(self) -> None:
         law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
 
 
-class ReanalysisFinished(TicketFact, subject="reanalysis.{config}.finished"):
+class ReanalysisFinished(
+    TicketFact, subject="reanalysis.{config}.finished", version=2, upcasters={1: dict}
+):
     """The new targets of one ticket are in `GAMES`, except those of `lost` games that could not be
     searched."""
 
-    model: Sha256
+    model: Sha256 | None
     first_seq: Positive
     last_seq: Positive
     games: Count

@@ -73,6 +73,10 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     """retractions and reanalyses up to this sequence of `EVENTS` are applied; 0: none"""
     targets_seq: Count = 0
     """targets are the newest up to this sequence of `GAMES`; 0: those recorded with the games"""
+    imported: Count = 0
+    """games of another system among `games`"""
+    samples_added: Count = 0
+    """samples of imported games that the superseded shard did not have"""
 
     def __post_init__(self) -> None:
         law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +13,17 @@ import msgspec
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
 from ringrift.insight.board.drawing import BoardView, view
+from ringrift.learning.ends import REASON as ENDED_WITHIN_TURN
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import PHASES, Config, Position, Record
+from ringrift.rules.record import UNFINISHED
 
 RECORD_BYTES_MAX = 4 * 1024 * 1024
 """Of a file with a game record; the longest game has some 30 kB."""
+WINNER_TAG = "Winner"
+"""Header of a record whose game ended within a turn, so that its moves do not say who won."""
 CLOCK_SKEW_MAX = timedelta(minutes=1)
 """Between the writer of a request and the server that stored its games."""
 _POSITION = re.compile(rf"(?:{GAMES}/)?(\d+)")
@@ -55,6 +60,15 @@ class RecordedGame(NamedTuple):
         except UnicodeDecodeError as error:
             where = f"byte {error.start} is not ASCII"
             raise CommandError(f"{path} is not a game record: {where}") from error
+
+    def text(self) -> str:
+        """Return the game as a record (rules, section 21.3) that `Record.parse` and `ringrift
+        import` read; the winner of a game that ended within a turn is in its header."""
+        winner, _, reason = self.record.result.partition(" ")
+        tags, result = {"Id": self.title, **self.record.tags}, self.record.result
+        if reason == ENDED_WITHIN_TURN:
+            tags, result = {**tags, WINNER_TAG: winner}, UNFINISHED
+        return str(replace(self.record, tags=tags, result=result))
 
     def at(self, ply: int | None = None) -> BoardView:
         """Return the position after `ply` plies (None: all), with the moves of the turn that led to
