@@ -64,7 +64,7 @@ COMMANDS = {
         "model list": "models:list_models",
         "model show": "models:show_model",
         "model transfer": "models:transfer",
-        "model export": "models:export",
+        "model fetch": "models:fetch",
         "model import": "models:import_model",
         "model promote": "models:promote",
         "model rollback": "models:rollback",

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
@@ -92,22 +92,39 @@ async def transfer(
     show({"model": digest, "config": to, "published": publish}, session.json, digest, hint)
 
 
-async def export(*, model: Network, output: Path, session: Session = HERE) -> None:
-    """Export a network as an ONNX graph, and compare its outputs with the network's.
+async def fetch(
+    model: Network,
+    /,
+    *,
+    format: Literal["safetensors", "onnx"] = "safetensors",
+    output: Path | None = None,
+    session: Session = HERE,
+) -> None:
+    """Write a network to a file, as it is stored or as an ONNX graph.
+
+    The outputs of a graph are compared with the network's.
 
     Args:
-        model: First digits of the digest of the network, or a file.
-        output: Write the graph to this file.
+        model: First digits (six or more) of its digest, or a file.
+        format: Form of the file; onnx needs `pip install 'ringrift[onnx]'`.
+        output: The file [default: the first digits of the digest, with the format as suffix].
     """
     from ringrift.insight.models import model_store
 
     async with _log_for(model, session) as log:
         digest, data = await model_store.found(model, log)
-    graph, difference = model_store.exported(data)
-    await asyncio.to_thread(output.write_bytes, graph)
-    document = {"model": digest, "bytes": len(graph), "largest_difference": difference}
-    within = f"outputs within {difference:.1e} of the network's"
-    show(document, session.json, f"{output}: {len(graph):,} bytes, {within}")
+    within, difference = "", None
+    if format == "onnx":
+        data, difference = model_store.exported(data)
+        within = f", outputs within {difference:.1e} of the network's"
+    path = output or Path(f"{short(digest)}.{format}")
+    await asyncio.to_thread(path.write_bytes, data)
+    document = {"model": digest, "file": str(path), "bytes": len(data)}
+    show(
+        {**document, "largest_difference": difference},
+        session.json,
+        f"{path}: {len(data):,} bytes{within}",
+    )
 
 
 async def import_model(model: Network, /, *, why: str, session: Session = HERE) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -23,6 +27,7 @@ from ringrift.log.errors import BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.web import drawing
+from ringrift.web.children import Children
 from ringrift.web.drawing import Point
 from ringrift.web.fold import Fold, Network
 from ringrift.web.matches import seats_of, trial_of
@@ -37,6 +42,8 @@ LINEAGE_MAX = 50
 """ancestors that are shown"""
 MARKS_FEW = 60
 """networks in a chart beside others"""
+EXPORTS = Children("ONNX")
+EXPORT_SECONDS_MAX = 300.0
 MARKS = 7
 """of a time axis"""
 
@@ -108,6 +115,7 @@ async def network(request: Request) -> Response:
         current=item is not None and item.current == found.model,
         trials=trials,
         seats=played,
+        onnx=find_spec("onnxscript") is not None and not found.architecture.startswith("nnue"),
         losses=await losses_of(log, found),
         ancestors=ancestors_of(fold, found),
         children=[one for one in fold.newest_of(found.config) if found.model in one.parents],
@@ -129,12 +137,31 @@ async def download(request: Request) -> Response:
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
+async def graph(request: Request) -> Response:
+    """Return a network as an ONNX graph, made by a child process."""
+    stored = await download(request)
+    with tempfile.TemporaryDirectory(prefix="ringrift-onnx-") as folder:
+        source, target = Path(folder) / "network", Path(folder) / "network.onnx"
+        await asyncio.to_thread(source.write_bytes, stored.body)
+        words = "ringrift.nets.onnx_export", str(source), str(target)
+        status, _, said = await EXPORTS.run(words, seconds=EXPORT_SECONDS_MAX)
+        if status:
+            raise HTTPException(400, said.splitlines()[-1] if said else "the export failed")
+        data = await asyncio.to_thread(target.read_bytes)
+    name = stored.headers["content-disposition"].replace(".safetensors", ".onnx")
+    headers = {"cache-control": stored.headers["cache-control"], "content-disposition": name}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
 past_routes = [
     Route("/networks", configs),
     Route("/networks/{config}", networks),
     Route("/networks/{config}/{model}", network),
 ]
-routes = [Route("/networks/{config}/{model}/download", download)]
+routes = [
+    Route("/networks/{config}/{model}/download", download),
+    Route("/networks/{config}/{model}/download.onnx", graph),
+]
 
 
 def _network(fold: Fold, request: Request) -> Network:

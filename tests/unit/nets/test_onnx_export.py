@@ -32,19 +32,18 @@ def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
     return TowerCheckpoint.save(network, architecture="small", config=config)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", ["square8_2p", "hex8_3p"])
+@pytest.mark.parametrize("key", ["hex8_3p", pytest.param("square8_2p", marks=pytest.mark.slow)])
 def test_the_exported_graph_gives_the_outputs_of_the_network(key: str, monkeypatch) -> None:
     for package in onnx_export.PACKAGES:
         pytest.importorskip(
             package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
         )
-    import onnxruntime
-
     data = checkpoint(monkeypatch, key)
     exported, difference = export(data)
     assert 0 < difference < 1e-4
-    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    assert b"site-packages" not in exported  # no path of this machine
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    session = runtime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     assert [item.name for item in session.get_inputs()] == list(NAMES)
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["digest"] == digest_of(data)
@@ -58,22 +57,13 @@ def test_the_exported_graph_gives_the_outputs_of_the_network(key: str, monkeypat
             expected = network(*batch)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
-
-
-@pytest.mark.slow
-def test_a_graph_that_differs_from_the_network_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in onnx_export.PACKAGES:
-        pytest.importorskip(
-            package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
-        )
     monkeypatch.setattr(onnx_export, "DIFFERENCE_MAX", 0.0)
-    with pytest.raises(OnnxError, match="differs from the network"):
-        export(checkpoint(monkeypatch, "hex8_2p"))
+    monkeypatch.setattr(onnx_export, "_export", lambda *_: exported)
+    with pytest.raises(OnnxError, match="outputs differ by"):
+        export(data)
 
 
 def test_the_error_without_the_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        OnnxError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'ringrift\[onnx\]'"
-    ):
+    with pytest.raises(OnnxError, match=r"needs onnx, onnxscript: pip install 'ringrift\[onnx\]'"):
         export(b"")
