@@ -14,7 +14,7 @@ from ringrift.log import read
 from ringrift.log.presence import Seen
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.cluster_view import voters
+from ringrift.runtime.cluster_view import crash_loops, voters
 from ringrift.runtime.dead_letter_retry import retry
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Job, Process
@@ -25,9 +25,10 @@ from ringrift.runtime.usage import Usage
 OBSERVE_SECONDS = 2.0
 MISSING_SECONDS = 20.0
 """without a heartbeat of a kind of process before that is recorded; a restart is shorter"""
+CRASHES_LOOK_SECONDS = 20.0
 OBSERVATIONS = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged),
-    *(f.ConsumerStarted, f.ConsumerStopped),
+    *(f.CrashLoopChanged, f.ConsumerStarted, f.ConsumerStopped),
 )
 REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
 OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -44,6 +45,9 @@ class Known:
         self.quorum: Quorum = "HEALTHY"
         self.missing: set[str] = set()
         """kinds of processes of which none runs"""
+        self.looping: set[str] = set()
+        """`<consumer>@<node>` of processes that crash again and again"""
+        self.crashes_due = 0.0
         self._absent_since: dict[str, float] = {}
         self._expected = set(EXPECTED)
 
@@ -57,6 +61,9 @@ class Known:
         elif isinstance(event, f.ConsumerPresenceChanged):
             change = self.missing.discard if event.present else self.missing.add
             change(event.consumer)
+        elif isinstance(event, f.CrashLoopChanged):
+            change = self.looping.add if event.looping else self.looping.discard
+            change(f"{event.consumer}@{event.node}")
         elif isinstance(event, f.ConsumerStarted):
             self.running.setdefault(event.node, set()).add(event.instance)
         elif isinstance(event, f.ConsumerStopped):
@@ -97,6 +104,19 @@ class Known:
         changes += [(name, False) for name in sorted(gone - self.missing)]
         return [f.ConsumerPresenceChanged(consumer=name, present=is_) for name, is_ in changes]
 
+    def loops(self, crashes: dict[str, int]) -> list[f.CrashLoopChanged]:
+        """The differences between the processes in the log that crash again and again and those
+        that do so now, with their numbers of crashes."""
+        found = []
+        for name in sorted(self.looping ^ crashes.keys()):
+            consumer, _, node = name.partition("@")
+            count = crashes.get(name, 0)
+            fact = f.CrashLoopChanged(
+                node=node, consumer=consumer, looping=count > 0, crashes=count
+            )
+            found.append(fact)
+        return found
+
 
 async def main(process: Process) -> None:
     """Act as the monitor while this process holds the lease; stand by otherwise."""
@@ -128,6 +148,9 @@ async def _observe_once(process: Process, fence: Expect, known: Known, usage: Us
     facts: list[Fact] = list(known.changes(await process.presence.nodes()))
     beats, clock = await process.presence.all(), process.clock.monotonic()
     facts += known.kinds({beat.consumer for beat in beats}, clock)
+    if clock >= known.crashes_due:
+        known.crashes_due = clock + CRASHES_LOOK_SECONDS
+        facts += known.loops(await crash_loops(process.log, beats, process.clock.wall()))
     usage.look(beats, clock)
     if (sample := usage.sample(clock)) is not None:
         facts.append(sample)

@@ -23,7 +23,8 @@ class EventType(Struct, frozen=True, kw_only=True):
 
     Subjects are `ringrift.<context>.<scope>.<word>`. `scope` is the name of the field that holds
     the token, or `all`; `word` is the event's name in lower case with hyphens, without the context
-    if the name begins with it. `upcasters[v]` turns the data of version v into version v + 1."""
+    if the name begins with it. `upcasters[v]` turns the data of version v into version v + 1.
+    `for_people`: no process reads it, only people do."""
 
     fact_type: type[Fact]
     context: str
@@ -32,6 +33,7 @@ class EventType(Struct, frozen=True, kw_only=True):
     stream: StreamName = "EVENTS"
     version: int = 1
     upcasters: dict[int, Upcaster] = {}
+    for_people: bool = False
 
     @property
     def name(self) -> str:

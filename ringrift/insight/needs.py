@@ -43,6 +43,7 @@ def needs(loop: LoopView, live: Live | None) -> list[Need]:
     troubles = [
         Need(f"{it.scope}: {it.name}", it.why, REMEDIES.get(it.name, ""), it.failure)
         for it in loop.troubles.in_force()
+        if not (it.observed and it.failure and live and live.cluster)  # which says it itself
     ]
     found = [need for need in troubles if need.failure]
     for line in _advice(live) if live else ():

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from ringrift.errors import RingRiftError
 from ringrift.nets.architectures import Tower
-from ringrift.nets.arrays import Codes, Floats, States
+from ringrift.nets.arrays import Codes, States
 from ringrift.nets.batch import Batch, Batcher
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.tensors import unpack

@@ -117,7 +117,7 @@ async def cluster_view(
     places = defaultdict[str, set[str]](set)
     for beat in beats:
         places[beat.consumer].add(beat.node)
-    crashes = await _crashes(log, beats, now())
+    crashes = await crash_loops(log, beats, now())
     troubles = await troubles_in_force(log)
     known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
@@ -176,7 +176,7 @@ async def troubles_in_force(log: Log) -> list[Trouble]:
     return [trouble for trouble in troubles.in_force() if not trouble.observed]
 
 
-async def _crashes(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str, int]:
+async def crash_loops(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str, int]:
     """How often processes crashed in the last `CRASHES_SECONDS`, if more than `CRASHES_MAX` times:
     those that started and neither run nor drained."""
     start = datetime.fromtimestamp(now - CRASHES_SECONDS, UTC)

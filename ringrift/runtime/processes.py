@@ -33,7 +33,10 @@ MONITOR_PORT = 8790
 _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
-_OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged)
+_OBSERVED: Facts = (
+    *(f.NodePresenceChanged, f.QuorumLevelChanged),
+    *(f.ConsumerPresenceChanged, f.CrashLoopChanged),
+)
 _SAMPLED: Facts = (f.UtilisationSampled,)
 _REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)

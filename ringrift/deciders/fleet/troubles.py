@@ -132,6 +132,15 @@ RULES = (
         begins=lambda fact: not fact.present,
     ),
     _observed(
+        "crash loop",
+        (f.CrashLoopChanged,),
+        (),
+        "{0.consumer} crashed {0.crashes} times in ten minutes: see its log",
+        failure=True,
+        begins=lambda fact: fact.looping,
+        item=("consumer",),
+    ),
+    _observed(
         "node missing",
         (f.NodeSuspected, f.NodeDegraded, f.NodeLost),
         (f.NodeJoined, f.NodePresenceChanged),

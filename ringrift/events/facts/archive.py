@@ -81,7 +81,7 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ms: Count
 
 
-class BlobFetched(Fact, subject="blob.{node}.fetched"):
+class BlobFetched(Fact, subject="blob.{node}.fetched", for_people=True):
     """A blob was fetched from another source than its bucket, after these attempts."""
 
     node: Token

@@ -25,7 +25,7 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
         law(self.candidate.participant != self.opponent.participant, "a candidate meets another")
 
 
-class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started"):
+class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started", for_people=True):
     """A match of an evaluation ticket started on a node; every delivery records its start."""
 
     candidate: Name

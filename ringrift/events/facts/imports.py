@@ -25,7 +25,7 @@ class ImportStarted(Fact, subject="import.all.started"):
     files: Count
 
 
-class GamesImported(ConfigFact, subject="import.{config}.games-imported"):
+class GamesImported(ConfigFact, subject="import.{config}.games-imported", for_people=True):
     """An import is done with the games of a config: `games` are in the log; `others` counts those
     that are not, by the reason."""
 

@@ -34,6 +34,15 @@ class ConsumerPresenceChanged(Fact, subject="consumer.{consumer}.presence-change
     present: bool
 
 
+class CrashLoopChanged(NodeFact, subject="consumer.{node}.crash-loop-changed"):
+    """A process crashed more than twice in ten minutes, or does so no more, as the monitor
+    observed; `crashes` are those of the last ten minutes, 0 when the loop has ended."""
+
+    consumer: Token
+    looping: bool
+    crashes: Count
+
+
 class NodeJoined(NodeFact, subject="node.{node}.joined"):
     """A node sends heartbeats; `rejoined` if it was suspected, degraded or lost before."""
 

@@ -30,7 +30,7 @@ class ConsumerStopped(NodeFact, subject="consumer.{node}.stopped"):
     why: Text
 
 
-class ErrorReported(NodeFact, subject="consumer.{node}.error-reported"):
+class ErrorReported(NodeFact, subject="consumer.{node}.error-reported", for_people=True):
     """An error of a process, the newest of `errors` since it started. At most one a minute is
     recorded."""
 
@@ -39,7 +39,9 @@ class ErrorReported(NodeFact, subject="consumer.{node}.error-reported"):
     errors: Positive
 
 
-class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-republished"):
+class LostEventsRepublished(
+    NodeFact, subject="consumer.{node}.lost-events-republished", for_people=True
+):
     """After a restart the server lacked events of `first_seq` to `last_seq` that it had
     acknowledged.
 
@@ -95,7 +97,7 @@ class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
     failure_recorded: bool = False
 
 
-class DeadLettersOmitted(Fact, subject="dead-letter.all.dead-letters-omitted"):
+class DeadLettersOmitted(Fact, subject="dead-letter.all.dead-letters-omitted", for_people=True):
     """`messages` unreadable messages of `stream`, between these sequences, have no dead letter: too
     many came within one minute, or under one kind of subject."""
 

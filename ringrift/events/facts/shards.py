@@ -95,7 +95,7 @@ class ShardRetired(ConfigDecision, subject="shard.{config}.retired"):
     why: Text
 
 
-class ShardRecovered(ConfigFact, subject="shard.{config}.recovered"):
+class ShardRecovered(ConfigFact, subject="shard.{config}.recovered", for_people=True):
     """The blob of a shard was lost or damaged when a training needed it, and was rebuilt from the
     games, byte for byte."""
 

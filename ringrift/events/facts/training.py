@@ -60,7 +60,7 @@ class TrainingCheckpointed(GenerationFact, subject="training.{config}.checkpoint
     loss: Finite
 
 
-class TrainingProgressed(ConfigFact, subject="training.{config}.progressed"):
+class TrainingProgressed(ConfigFact, subject="training.{config}.progressed", for_people=True):
     """One point of the loss curves of a training; no decision may depend on it."""
 
     generation: Count

@@ -16,6 +16,7 @@ from ringrift.events.facts import (
     ConsumerPresenceChanged,
     ConsumerStarted,
     ConsumerStopped,
+    CrashLoopChanged,
     DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     NodeJoined,
@@ -30,6 +31,9 @@ from ringrift.runtime.processes import PROCESSES
 HEARTBEAT = Heartbeat(
     consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={}
 )
+
+
+CRASHED = {"node": "gpu1", "consumer": "selfplay"}
 
 
 @pytest.fixture
@@ -56,6 +60,18 @@ async def test_a_silent_node_is_recorded_as_missing(system: System, process: Pro
         await system.count(NodePresenceChanged, 2)
     (_, missing) = await system.facts(NodePresenceChanged)
     assert (missing.present, missing.left) == (False, False)
+
+
+async def test_a_process_that_crashes_again_and_again_is_recorded_until_it_runs(
+    system: System, process: Process
+) -> None:
+    for number in range(4):
+        await system.write(ConsumerStarted(**CRASHED, instance=str(number), version="1"))
+    async with running(monitor.main(process)):
+        await asyncio.sleep(640.0)  # virtual; crashes of ten minutes count
+    began, ended = await system.facts(CrashLoopChanged)
+    assert (began.looping, began.crashes) == (True, 4)
+    assert ended == replace(began, looping=False, crashes=0)
 
 
 async def test_a_retry_that_an_earlier_monitor_left_undone_is_carried_out_once(

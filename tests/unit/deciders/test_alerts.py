@@ -56,6 +56,22 @@ def velocity(above: float) -> f.VelocityChanged:
     )
 
 
+def test_a_crash_loop_of_each_process_is_a_critical_alert() -> None:
+    life = Life(alerts.DECIDER)
+    loop = f.CrashLoopChanged(node="n", consumer="trainer", looping=True, crashes=3)
+    other = f.CrashLoopChanged(node="n", consumer="selfplay", looping=True, crashes=5)
+    assert life.at(0, loop) == life.at(1, other) == []
+    raised = life.at(61, TICK)
+    assert brief(raised) == [
+        "AlertRaised crash-loop n trainer",
+        "AlertRaised crash-loop n selfplay",
+    ]
+    assert raised[0].severity == "critical"
+    assert raised[0].text == "trainer crashed 3 times in ten minutes: see its log"
+    ended = f.CrashLoopChanged(node="n", consumer="trainer", looping=False, crashes=0)
+    assert brief(life.at(700, ended)) == ["AlertCleared crash-loop n trainer"]
+
+
 def test_a_failure_is_an_alert_after_a_minute_and_cleared_when_it_ends() -> None:
     life = Life(alerts.DECIDER)
     assert life.at(0, FAILED) == []
