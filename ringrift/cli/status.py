@@ -211,7 +211,9 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
         processes = f"{node.processes} processes, memory {node.tier}"
         yield f"node {name}: {node.standing}, {processes}{machine}"
     yield f"breakers: {one_line(', '.join(view.breakers)) or 'all closed'}"
-    yield f"health: {view.health.score:.0%}, {view.health.level}"
+    waits = ", ".join(name for name, count in view.running.items() if not count)
+    begins = f"; starting, waits for {waits}" if view.starting and waits else ""
+    yield f"health: {view.health.score:.0%}, {view.health.level}{begins}"
     yield f"resilience: {view.resilience.score:.0%}, {view.resilience.level}"
     yield from (f"→ {one_line(advice)}" for advice in view.advice)
 

@@ -116,7 +116,11 @@ def life(live: Live) -> str:
         return f"no answer from the server since {since} ({clock(silent)}); trying again"
     if not live.ready:
         return f"reading the log: {live.loop.seq:,} of {live.tail:,} events"
-    return live.cluster.health.level.lower() if live.cluster else "connected"
+    if live.cluster is None:
+        return "connected"
+    lacking = not all(live.cluster.running.values())
+    starts = live.cluster.starting or not (live.missing.names or live.vacant.names)
+    return "starting" if lacking and starts else live.cluster.health.level.lower()
 
 
 def _headline(live: Live, title: str, wanted: list[Need]) -> Text:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-GRACE_SECONDS = 40.0
-"""longer than a start, a restart, and what `ringrift up` grants its processes to drain"""
+from ringrift.runtime.cluster_view import START_SECONDS
+
 GAP_SECONDS_MAX = 12.0
 """a longer time between two observations counts as this: there are none during an outage"""
 
@@ -27,5 +27,5 @@ class Absences:
 
     @property
     def names(self) -> list[str]:
-        """Those that are missing for longer than `GRACE_SECONDS`."""
-        return [name for name, seconds in self._missing.items() if seconds > GRACE_SECONDS]
+        """Those that are missing for longer than `START_SECONDS`."""
+        return [name for name, seconds in self._missing.items() if seconds > START_SECONDS]

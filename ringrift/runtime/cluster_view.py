@@ -36,6 +36,8 @@ from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 
+START_SECONDS = 40.0
+"""longer than a start, a restart, and what `ringrift up` grants its processes to drain"""
 CRASHES_SECONDS, CRASHES_MAX = 600.0, 2
 LIVES: tuple[type[f.ConsumerStarted | f.ConsumerStopped], ...] = (
     f.ConsumerStarted,
@@ -105,6 +107,9 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     """`<consumer>@<node>` of processes that crash repeatedly, with the number of crashes"""
     troubles: list[Trouble]
     advice: tuple[str, ...]
+    starting: bool = False
+    """all running processes have just started, so that missing ones and vacant roles are no
+    problem yet"""
 
 
 async def cluster_view(
@@ -124,14 +129,17 @@ async def cluster_view(
     breakers = SharedBreakers(log, now)
     await breakers.load()
     broken = {target: breaker.why for target, breaker in breakers.all().items()}
+    starting = await _starting(log, beats, now())
+    held = {role: holder for role, holder in roles.items() if holder or not starting}
+    wanted = tuple(name for name in EXPECTED if name in places or not starting)
     dead_letters, paused = len((await unresolved(log)).unresolved), await pauses_in_force(log)
     endurance = resilience(
         tier=tier,
-        roles=roles,
+        roles=held,
         standbys=[name for name, nodes_of in places.items() if len(nodes_of) > 1],
         level=quorum.level,
         voters=quorum.voters,
-        wanted=EXPECTED,
+        wanted=wanted,
         running=places.keys(),
     )
     view = ClusterView(
@@ -151,8 +159,8 @@ async def cluster_view(
             nodes=len(known),
             connected=sum(node.standing == "present" for node in known.values()),
             quarantined=sum(node_target(name) in broken for name in known),
-            wanted=len(EXPECTED),
-            running=len(places.keys() & set(EXPECTED)),
+            wanted=len(wanted),
+            running=len(places.keys() & set(wanted)),
             failures=sum(trouble.failure for trouble in troubles) + len(crashes),
         ),
         resilience=endurance,
@@ -160,6 +168,7 @@ async def cluster_view(
         crashes=crashes,
         troubles=troubles,
         advice=endurance.advice,
+        starting=starting,
     )
     return replace(view, advice=(*view.advice, *_advice(view, quorum.away, dead_letters_max)))
 
@@ -174,6 +183,14 @@ async def troubles_in_force(log: Log) -> list[Trouble]:
         for recorded in await read.latest_of_each(log, kind):
             troubles.take(recorded)
     return [trouble for trouble in troubles.in_force() if not trouble.observed]
+
+
+async def _starting(log: Log, beats: Sequence[Heartbeat], now: float) -> bool:
+    """Whether a process reported its start just now, and no other has run for longer."""
+    since = datetime.fromtimestamp(now - START_SECONDS, UTC)
+    young = {event.instance async for event, _ in read.facts(log, f.ConsumerStarted, since=since)}
+    known = [beat.instance for beat in beats if beat.consumer in PROCESSES]
+    return bool(young) and young.issuperset(known)
 
 
 async def crash_loops(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str, int]:

@@ -19,11 +19,12 @@ from ringrift.events import EventMeta, Fact, Recorded, Settings, facts as f, typ
 from ringrift.events.codec import draft, encode
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.absences import GRACE_SECONDS
+from ringrift.insight.absences import START_SECONDS
 from ringrift.insight.live import SILENT_SECONDS, Live
 from ringrift.insight.needs import Need, needs
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
+from ringrift.runtime.cluster_view import cluster_view
 from ringrift.runtime.processes import LEASED, PROCESSES
 from ringrift.tools.memory_log import MemoryLog
 
@@ -139,12 +140,21 @@ def test_games_an_hour_of_a_node_include_matches() -> None:
     assert live.games_an_hour_on("n2") is None
 
 
+async def test_the_headline_says_starting_until_what_lacks_is_missed() -> None:
+    live = Seen(PLAN)
+    live.cluster = await cluster_view(live.log)
+    assert "starting" in shown(live)[0]
+    for second in range(0, 60, 10):
+        live.missing.look((), float(second))
+    assert "warning" in shown(live)[0]
+
+
 def test_a_process_is_missing_only_after_a_while() -> None:
     live = Seen(PLAN)
     beating = {name for name in PROCESSES if name != "trainer"}
     for second in range(0, 60, 10):
         live.missing.look(beating, float(second))
-        assert ("processes: start trainer" in "".join(shown(live))) == (second > GRACE_SECONDS)
+        assert ("processes: start trainer" in "".join(shown(live))) == (second > START_SECONDS)
     pages = "".join(shown(live, place=Place("processes")))
     assert "trainer     missing: start it" in pages
     assert "rater       no heartbeat now" in pages

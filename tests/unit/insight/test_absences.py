@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ringrift.insight.absences import GAP_SECONDS_MAX, GRACE_SECONDS, Absences
+from ringrift.insight.absences import GAP_SECONDS_MAX, START_SECONDS, Absences
 
 
 def test_what_has_just_been_started_is_not_missing() -> None:
     absences = Absences(("trainer", "rater"), 0.0)
-    for second in range(0, int(GRACE_SECONDS) + 1, 2):
+    for second in range(0, int(START_SECONDS) + 1, 2):
         absences.look(("rater",), float(second))
         assert absences.names == []
-    absences.look(("rater",), GRACE_SECONDS + 2)
+    absences.look(("rater",), START_SECONDS + 2)
     assert absences.names == ["trainer"]
 
 
@@ -27,5 +27,5 @@ def test_time_in_which_nobody_looked_does_not_count() -> None:
         absences.look((), look * 1000.0)
         assert absences.names == []
     absences.look((), 4000.0)
-    assert 4 * GAP_SECONDS_MAX > GRACE_SECONDS
+    assert 4 * GAP_SECONDS_MAX > START_SECONDS
     assert absences.names == ["trainer"]

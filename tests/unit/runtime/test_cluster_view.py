@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 from support.loop_facts import finished
 from support.system import System
 
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, TrainingFailed
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
-from ringrift.runtime.cluster_view import ClusterView, cluster_view
+from ringrift.runtime.cluster_view import START_SECONDS, ClusterView, cluster_view
 from ringrift.runtime.controls import resume_command
 from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 
@@ -60,6 +61,24 @@ async def test_one_missing_process_of_eleven_is_a_warning(system: System) -> Non
     assert (seen.health.level, seen.running["exporter"]) == ("WARNING", 0)
     (advice,) = seen.advice
     assert advice.startswith("processes: start exporter")
+
+
+async def test_what_lacks_while_all_start_is_no_problem_yet(system: System) -> None:
+    (first,) = LEASED[:1]
+    started = ConsumerStarted(node="a", consumer=first, instance=first, version="1")
+    await system.write(started)
+    seen = await view(system)  # before the first heartbeat
+    assert (seen.starting, seen.health.level, seen.advice) == (True, "HEALTHY", ())
+    await cluster(system, [first], [])
+    seen = await view(system)
+    assert (seen.starting, seen.health.level, seen.advice) == (True, "HEALTHY", ())
+    await asyncio.sleep(START_SECONDS + 1)
+    await cluster(system, [first], [])
+    seen = await view(system)
+    assert (seen.starting, seen.health.level) == (False, "WARNING")
+    # one that starts again and again hides nothing while another has run for longer
+    await system.write(replace(started, consumer="trainer", instance="t"))
+    assert (await view(system)).health.level == "WARNING"
 
 
 async def test_a_failed_training_is_a_warning_until_another_succeeds(system: System) -> None:
