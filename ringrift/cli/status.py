@@ -36,6 +36,7 @@ from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS
 from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_view, voters
+from ringrift.runtime.processes import EXPECTED
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 """a new leader takes 4 to 9 s"""
@@ -211,7 +212,7 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
         processes = f"{node.processes} processes, memory {node.tier}"
         yield f"node {name}: {node.standing}, {processes}{machine}"
     yield f"breakers: {one_line(', '.join(view.breakers)) or 'all closed'}"
-    waits = ", ".join(name for name, count in view.running.items() if not count)
+    waits = ", ".join(name for name in EXPECTED if not view.running.get(name))
     begins = f"; starting, waits for {waits}" if view.starting and waits else ""
     yield f"health: {view.health.score:.0%}, {view.health.level}{begins}"
     yield f"resilience: {view.resilience.score:.0%}, {view.resilience.level}"

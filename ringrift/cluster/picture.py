@@ -118,7 +118,7 @@ def life(live: Live) -> str:
         return f"reading the log: {live.loop.seq:,} of {live.tail:,} events"
     if live.cluster is None:
         return "connected"
-    lacking = not all(live.cluster.running.values())
+    lacking = not all(live.cluster.running.get(name) for name in EXPECTED)
     starts = live.cluster.starting or not (live.missing.names or live.vacant.names)
     return "starting" if lacking and starts else live.cluster.health.level.lower()
 

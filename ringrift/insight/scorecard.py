@@ -6,7 +6,7 @@ Times are those at which the server stored events, so a wrong clock of a node sp
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,19 +15,15 @@ import numpy as np
 from msgspec import Struct
 
 from ringrift.events import REGISTRY, Fact, Recorded, facts as f
+from ringrift.insight.usage import used
 from ringrift.log import read
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.processes import PROCESSES, readers
 
-WORK: dict[type[Fact], tuple[str, str]] = {
-    f.SelfplayFinished: ("selfplay", "play_seconds"),
-    f.ReanalysisFinished: ("selfplay", "search_seconds"),
-    f.TrainingFinished: ("trainer", "train_seconds"),
-    f.EvaluationScored: ("evaluator", "play_seconds"),
-}
-"""facts that end a ticket: the process that worked on it, and the field with the time it took"""
+DONE = f.SelfplayFinished, f.ReanalysisFinished, f.TrainingFinished, f.EvaluationScored
+"""facts that end a ticket, as `FAILED` do"""
 FAILED = f.TrainingFailed, f.TrainingTimedOut, f.EvaluationFailed
 REPAIRS = f.ShardRecovered, f.StreamRecreated, f.LostEventsRepublished, f.ModelRolledBack
 CAUSES_MAX = 200_000
@@ -52,44 +48,31 @@ class Card:
     """A fold of the events since a time."""
 
     def __init__(self) -> None:
-        self.first: datetime | None = None
-        self.last: datetime | None = None
         self.counts = Counter[type[Fact]]()
         self.waits: list[float] = []
         """seconds from causes to decisions"""
         self._times: dict[str, datetime] = {}
-        self._worked = defaultdict[str, float](float)
-        self._lives: dict[str, tuple[str, str, datetime]] = {}
-        self._lived = defaultdict[str, float](float)
-        self._seen: dict[str, datetime] = {}
+        self._samples: list[f.UtilisationSampled] = []
         self._decided = {kind for s in PROCESSES.values() for d in s.deciders for kind in d.writes}
 
     def take(self, recorded: Recorded) -> None:
         """Fold an event; events are folded in the order of the log."""
         event, meta = recorded
-        kind, self.last = type(event), meta.time
-        self.first = self.first or meta.time
+        kind = type(event)
         self.counts[kind] += 1
         self._times[meta.position] = meta.time
         if len(self._times) > CAUSES_MAX:
             del self._times[next(iter(self._times))]
         if kind in self._decided and (began := self._times.get(meta.cause or "")):
             self.waits.append((meta.time - began).total_seconds())
-        if kind in WORK:
-            process, field = WORK[kind]
-            self._worked[process] += getattr(event, field)
-        if isinstance(event, f.NodeFact | f.TicketFact):
-            self._seen[event.node] = meta.time
-        if isinstance(event, f.ConsumerStarted):
-            self._lives[event.instance] = event.consumer, event.node, meta.time
-        elif isinstance(event, f.ConsumerStopped):
-            life = event.consumer, event.node, self.first
-            name, _, began = self._lives.pop(event.instance, life)
-            self._lived[name] += (meta.time - began).total_seconds()
+        if isinstance(event, f.UtilisationSampled):
+            self._samples.append(event)
 
     def measures(self, beats: Sequence[Heartbeat], tail: int) -> Iterator[Measure]:
         """Yield what was counted; `beats` are the heartbeats of now, `tail` the end of the log."""
-        yield from self._use(beats)
+        for node, one in used(self._samples).items():
+            source = f"of {one.total:,.0f} core-seconds: {one}"
+            yield _measure("utilisation", f"cores of {node}", one.share, "share", source)
         lags = [lag for beat in beats if (lag := beat.behind(tail)) is not None]
         yield _measure(
             "lag", "farthest behind now", max(lags, default=None), "events", "heartbeats"
@@ -107,24 +90,9 @@ class Card:
             source = f"{len(found)} of {len(written)} types"
             yield _measure("events", name, len(found) / len(written), "share", source)
 
-    def _use(self, beats: Sequence[Heartbeat]) -> Iterator[Measure]:
-        """Time with a finished ticket, of the time that workers lived: one that was killed lived
-        until the last event of its node."""
-        lived, running = defaultdict[str, float](float, self._lived), {b.instance for b in beats}
-        for instance, (name, node, began) in self._lives.items():
-            end = self.last if instance in running else self._seen.get(node, began)
-            lived[name] += (max(end or began, began) - began).total_seconds()
-        for beat in beats:
-            if beat.instance not in self._lives and self.first and self.last:  # older than all
-                lived[beat.consumer] += (self.last - self.first).total_seconds()
-        for name in dict.fromkeys(process for process, _ in WORK.values()):
-            value = min(1.0, self._worked[name] / lived[name]) if lived[name] else None
-            source = f"{self._worked[name]:,.0f} s of tickets in {lived[name]:,.0f} s of life"
-            yield _measure("utilisation", name, value, "share", source)
-
     def _repairs(self) -> Iterator[Measure]:
         counts = self.counts
-        done = sum(counts[kind] for kind in WORK)
+        done = sum(counts[kind] for kind in DONE)
         failed = sum(counts[kind] for kind in FAILED)
         ended = f"{failed} of {done + failed} tickets that ended"
         share = failed / (done + failed) if done + failed else None

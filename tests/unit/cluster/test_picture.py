@@ -25,7 +25,7 @@ from ringrift.insight.needs import Need, needs
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.cluster_view import cluster_view
-from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 from ringrift.tools.memory_log import MemoryLog
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,6 +147,10 @@ async def test_the_headline_says_starting_until_what_lacks_is_missed() -> None:
     for second in range(0, 60, 10):
         live.missing.look((), float(second))
     assert "warning" in shown(live)[0]
+    running = dict.fromkeys(EXPECTED, 1)  # and not what the settings do not ask for
+    live.missing.look(EXPECTED, 60.0)
+    live.cluster = replace(live.cluster, running=running)
+    assert "starting" not in shown(live)[0]
 
 
 def test_a_process_is_missing_only_after_a_while() -> None:

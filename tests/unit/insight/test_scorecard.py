@@ -34,27 +34,18 @@ def values(found: list[Measure]) -> dict[str, float | None]:
     return {one.measure: one.value for one in found}
 
 
-TICK = f.TickRecorded(minute=1)
-STARTED = f.ConsumerStarted(node="n", consumer="selfplay", instance="i", version="1")
-STOPPED = f.ConsumerStopped(node="n", consumer="selfplay", instance="i", why="drained")
 PLAYED = f.SelfplayFinished(
     config="hex8_2p", generation=1, ticket="t", games=8, plies=0, play_seconds=30.0, node="n"
 )
 
 
-@pytest.mark.parametrize(
-    ("last", "beats"), [((100.0, STOPPED, None), []), ((100.0, TICK, None), [beat("i")])]
-)
-def test_use_is_the_time_with_tickets_of_the_life_of_workers(last, beats) -> None:
-    card = folded((0.0, STARTED, None), (40.0, PLAYED, None), last)
-    found = values(list(card.measures(beats, 3)))
-    assert found["selfplay"] == pytest.approx(0.3)
-    assert found["trainer"] is None
-
-
-def test_a_killed_worker_lived_until_the_last_event_of_its_node() -> None:
-    card = folded((0.0, STARTED, None), (40.0, PLAYED, None), (500.0, TICK, None))
-    assert values(list(card.measures([], 3)))["selfplay"] == pytest.approx(0.75)
+def test_use_is_that_of_the_cores_of_each_node() -> None:
+    half = f.NodeUse(cores=2, busy={"selfplay": 60.0}, waited={"a-ticket": 60.0})
+    full = f.NodeUse(cores=6, busy={"training": 360.0}, waited={})
+    sample = f.UtilisationSampled(seconds=60.0, nodes={"a": half, "b": full})
+    found = values(list(folded((0.0, sample, None)).measures([], 1)))
+    assert (found["cores of a"], found["cores of b"]) == (0.5, 1.0)
+    assert found["cores of all"] == pytest.approx(420 / 480)
 
 
 def test_lag_and_failures_are_counted() -> None:
