@@ -1,5 +1,5 @@
 """ONNX export: a network as a graph, checked against the network itself by the reference evaluator
-of ONNX. Needs the extra `onnx`. `python -m ringrift.nets.onnx_export FILE OUTPUT` exports a file.
+of ONNX. Needs the extra `onnx`. `python -m ringrift.nets.onnx_export` is a filter of bytes.
 
 Inputs, for B positions with M legal moves and N rows of bags in total (`ringrift.nets.batch`):
 
@@ -163,8 +163,7 @@ def _batch(checkpoint: TowerCheckpoint, count: int) -> Batch:
 
 
 if __name__ == "__main__":  # a child process of the page of a network
-    source, target = map(Path, sys.argv[1:])
     try:
-        target.write_bytes(export(source.read_bytes())[0])
+        sys.stdout.buffer.write(export(sys.stdin.buffer.read())[0])
     except RingRiftError as error:
         sys.exit(str(error))

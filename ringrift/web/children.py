@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 MEMORY_BYTES_MAX = 6 << 30
 """of addresses; libraries reserve much more than they use"""
 FILE_BYTES_MAX = 1 << 30
-OUTPUT_BYTES_MAX = 16 << 20
+OUTPUT_BYTES_MAX = 64 << 20
 WAITING_MAX = 4
 """requests that wait for a child of a kind; any more are refused"""
 ANSWERS_MAX = 8

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -42,8 +38,7 @@ LINEAGE_MAX = 50
 """ancestors that are shown"""
 MARKS_FEW = 60
 """networks in a chart beside others"""
-EXPORTS = Children("ONNX")
-EXPORT_SECONDS_MAX = 300.0
+EXPORTS, EXPORT = Children("ONNX"), ("ringrift.nets.onnx_export",)
 MARKS = 7
 """of a time axis"""
 
@@ -115,7 +110,6 @@ async def network(request: Request) -> Response:
         current=item is not None and item.current == found.model,
         trials=trials,
         seats=played,
-        onnx=find_spec("onnxscript") is not None and not found.architecture.startswith("nnue"),
         losses=await losses_of(log, found),
         ancestors=ancestors_of(fold, found),
         children=[one for one in fold.newest_of(found.config) if found.model in one.parents],
@@ -123,33 +117,22 @@ async def network(request: Request) -> Response:
 
 
 async def download(request: Request) -> Response:
-    """Return the bytes of a network, as they are in the bucket."""
+    """Return a network as it is in the bucket, or as an ONNX graph that a child process makes."""
     found = _network(await fold_of(request), request)
     try:
         data = await Blobs(request.app.state.log).get(MODEL_BUCKET, found.model)
     except BlobMissing as error:
         raise HTTPException(404, f"network {found.model[:12]} is not in the bucket") from error
-    name = f"{found.config}-{found.model[:12]}.safetensors"
+    form = "onnx" if request.query_params.get("format") == "onnx" else "safetensors"
+    if form == "onnx":
+        status, data, said = await EXPORTS.run(EXPORT, seconds=300.0, given=data)
+        if status:
+            raise HTTPException(400, said.rpartition("\n")[2])
+    name = f"{found.config}-{found.model[:12]}.{form}"
     headers = {
         "content-disposition": f'attachment; filename="{name}"',
         "cache-control": "public, max-age=31536000, immutable",
     }
-    return Response(data, media_type="application/octet-stream", headers=headers)
-
-
-async def graph(request: Request) -> Response:
-    """Return a network as an ONNX graph, made by a child process."""
-    stored = await download(request)
-    with tempfile.TemporaryDirectory(prefix="ringrift-onnx-") as folder:
-        source, target = Path(folder) / "network", Path(folder) / "network.onnx"
-        await asyncio.to_thread(source.write_bytes, stored.body)
-        words = "ringrift.nets.onnx_export", str(source), str(target)
-        status, _, said = await EXPORTS.run(words, seconds=EXPORT_SECONDS_MAX)
-        if status:
-            raise HTTPException(400, said.splitlines()[-1] if said else "the export failed")
-        data = await asyncio.to_thread(target.read_bytes)
-    name = stored.headers["content-disposition"].replace(".safetensors", ".onnx")
-    headers = {"cache-control": stored.headers["cache-control"], "content-disposition": name}
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
@@ -158,10 +141,7 @@ past_routes = [
     Route("/networks/{config}", networks),
     Route("/networks/{config}/{model}", network),
 ]
-routes = [
-    Route("/networks/{config}/{model}/download", download),
-    Route("/networks/{config}/{model}/download.onnx", graph),
-]
+routes = [Route("/networks/{config}/{model}/download", download)]
 
 
 def _network(fold: Fold, request: Request) -> Network:

@@ -112,8 +112,8 @@ async def test_one_child_answers_one_statement_after_another(file: Path, server:
     assert (await child(server, file, "SELECT 7")).answers[0].rows == [[7]]  # type: ignore[union-attr]
     assert server._child is not None
     assert server._child.pid == pid
-    huge = "SELECT repeat('x', 40000) FROM range(500)"
-    with pytest.raises(HTTPException, match="more than 16 MiB"):
+    huge = "SELECT repeat('x', 160000) FROM range(500)"
+    with pytest.raises(HTTPException, match="more than 64 MiB"):
         await child(server, file, huge)
     assert (await child(server, file, "SELECT 8")).answers[0].rows == [[8]]  # type: ignore[union-attr]
 
