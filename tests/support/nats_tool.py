@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pty
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +21,9 @@ NATS = shutil.which("nats")
 needs_nats = pytest.mark.skipif(NATS is None, reason="nats")
 """skips a test where the tool is not installed"""
 SECONDS_MAX = 30.0
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_FRAME = re.compile(r"[─╭╮╰╯├┤┬┴┼│]+")
+_UNITS = ("B", "KiB", "MiB", "never")
 _CONTEXTS = tempfile.gettempdir()
 
 
@@ -29,8 +35,10 @@ class Answer(subprocess.CompletedProcess[str]):
         return self.stdout + self.stderr
 
 
-def nats(*words: object, options: Sequence[str], contexts: Path | None = None) -> Answer:
-    """Run the tool; the contexts of the user are not read."""
+def nats(
+    *words: object, options: Sequence[str], contexts: Path | None = None, folder: Path | None = None
+) -> Answer:
+    """Run the tool in a folder; the contexts of the user are not read."""
     assert NATS is not None
     environment = os.environ | {"XDG_CONFIG_HOME": str(contexts or _CONTEXTS)}
     context = [] if contexts else ["--no-context"]
@@ -42,8 +50,39 @@ def nats(*words: object, options: Sequence[str], contexts: Path | None = None) -
         timeout=SECONDS_MAX,
         check=False,
         env=environment,
+        cwd=folder,
     )
     return Answer(done.args, done.returncode, done.stdout, done.stderr)
+
+
+def sessions(page: Path, *contexts: str) -> list[tuple[list[str], list[str]]]:
+    """The commands of a page with one of these contexts, each with the lines that it shows."""
+    found = []
+    for block in _BLOCK.findall(page.read_text()):
+        for part in f"\n{block}".split("\n$ ")[1:]:
+            command, *shown = part.rstrip().split("\n")
+            words = shlex.split(command)
+            if words[:2] == ["nats", "--context"] and words[2] in contexts:
+                found.append((words[1:], shown))
+    return found
+
+
+def not_printed(shown: Sequence[str], answer: Answer) -> list[str]:
+    """The lines of a page that a command did not print, apart from numbers, times and widths."""
+    printed = {_shape(line) for line in answer.text.splitlines()}
+    return [line for line in shown if not any(_is(line, each) for each in printed)]
+
+
+def _is(line: str, printed: str) -> bool:
+    if line.endswith("..."):
+        return printed.startswith(_shape(line.removesuffix("...")))
+    return _shape(line) == printed
+
+
+def _shape(line: str) -> str:
+    words = _FRAME.sub(" ", line).split()
+    kinds = ("#" if any(map(str.isdigit, word)) or word in _UNITS else word for word in words)
+    return " ".join(kind for kind, _ in itertools.groupby(kinds))
 
 
 def at(url: str) -> list[str]:

