@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from ringrift.analysis.games import Review
@@ -13,6 +12,7 @@ from ringrift.insight.board.drawing import BoardView, view
 from ringrift.insight.board.recorded_game import RecordedGame
 from ringrift.rules import NotationError, Position, Record
 from ringrift.web.games_graph import Blunder
+from ringrift.web.latest import Latest
 
 TEXTS_MAX: Final = 200
 """pasted texts kept, those used last"""
@@ -47,8 +47,9 @@ class Subjects:
     """Pasted texts, and reviews of whole games."""
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, Subject] = OrderedDict()
-        self.reviews: OrderedDict[tuple[str, str], Review] = OrderedDict()
+        self._texts = Latest[str, Subject](TEXTS_MAX)
+        self.reviews = Latest[tuple[str, str], Review](REVIEWS_MAX)
+        self.get = self._texts.get
 
     def add(self, text: str) -> str:
         """Keep a pasted record or position; return its key. Raises NotationError."""
@@ -56,24 +57,10 @@ class Subjects:
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         query = f"text={key}"
         if text.startswith("["):
-            self._texts[key] = Subject(query, "a pasted game", Record.parse(text))
+            self._texts.put(key, Subject(query, "a pasted game", Record.parse(text)))
         else:
-            self._texts[key] = Subject(query, "a position", None, Position.parse(text))
-        while len(self._texts) > TEXTS_MAX:
-            self._texts.popitem(last=False)
+            self._texts.put(key, Subject(query, "a position", None, Position.parse(text)))
         return key
-
-    def get(self, key: str) -> Subject | None:
-        """Return what was pasted under a key, None if it is forgotten."""
-        if key in self._texts:
-            self._texts.move_to_end(key)
-        return self._texts.get(key)
-
-    def keep(self, key: tuple[str, str], review: Review) -> None:
-        """Keep the review of a game by a participant."""
-        self.reviews[key] = review
-        while len(self.reviews) > REVIEWS_MAX:
-            self.reviews.popitem(last=False)
 
 
 def checked(text: str) -> str:

@@ -10,11 +10,12 @@ import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from starlette.exceptions import HTTPException
+
+from ringrift.web.latest import Latest
 
 MEMORY_BYTES_MAX = 6 << 30
 """of addresses; libraries reserve much more than they use"""
@@ -35,18 +36,16 @@ class Answers(Generic[T]):
 
     def __init__(self, touch: Callable[[], None]) -> None:
         self._touch = touch
-        self._tasks: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
+        self._tasks = Latest[Hashable, asyncio.Task[T]](ANSWERS_MAX)
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[T]], wait: float) -> T | None:
         """Return the answer, None if it is not there within `wait` seconds; the work goes on.
 
         Raises what it raised."""
-        if key not in self._tasks:
-            self._tasks[key] = asyncio.create_task(self._run(work))
-            while len(self._tasks) > ANSWERS_MAX:
-                self._tasks.popitem(last=False)[1].cancel()
-        self._tasks.move_to_end(key)
-        task = self._tasks[key]
+        if (task := self._tasks.get(key)) is None:
+            task = asyncio.create_task(self._run(work))
+            if oldest := self._tasks.put(key, task):
+                oldest.cancel()
         await asyncio.wait([task], timeout=wait)
         return await task if task.done() else None
 

@@ -25,7 +25,7 @@ DECISIONS_KEPT_MAX = 12
 """decisions of a config"""
 DIGITS = 12
 """of a digest in the name of a participant"""
-TICKETS_KEPT_MAX = 500
+TICKETS_KEPT_MAX = 100
 """finished tickets of a config by which its speed is known"""
 DECIDERS: tuple[tuple[Decider[Any], type[Fact]], ...] = (
     (nodes.DECIDER, f.NodeFact),
@@ -121,7 +121,11 @@ class Pace:
         recent = [item for item in self.tickets if (now - item[0]).total_seconds() < 3600]
         if not recent:
             return None
-        first = self.tickets[-len(recent) - 1][0] if len(recent) < len(self.tickets) else self.since
+        first = self.since
+        if len(recent) < len(self.tickets):
+            first = self.tickets[-len(recent) - 1][0]
+        elif len(recent) == TICKETS_KEPT_MAX:  # there were more
+            first = recent.pop(0)[0]
         seconds = min(3600.0, (now - first).total_seconds())
         return sum(games for _, games in recent) / seconds * 3600 if seconds > 0 else None
 

@@ -4,7 +4,6 @@ game with its searched decisions."""
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -20,6 +19,7 @@ from ringrift.log import read
 from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES
 from ringrift.rules import Position, Record
+from ringrift.web.latest import Latest
 
 PIECE: Final = 250
 """messages of `GAMES` that are read at once, some 5 MB"""
@@ -113,10 +113,10 @@ class Games:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._pieces: OrderedDict[int, tuple[int, list[Listed]]] = OrderedDict()
+        self._pieces = Latest[int, tuple[int, list[Listed]]](PIECES_MAX)
         """by number: sequence through which it was read, games in order"""
         self._reading = asyncio.Lock()
-        self._kept: OrderedDict[str, Game] = OrderedDict()
+        self._kept = Latest[str, Game](GAMES_KEPT_MAX)
 
     async def search(self, wanted: Wanted, before: int = 0, limit: int = PAGE_GAMES) -> Found:
         """Return up to `limit` games below sequence `before` (0: from the newest), fewer if finding
@@ -126,7 +126,8 @@ class Games:
         found: list[Listed] = []
         reads, reached = 0, top + 1
         for number in range((top - 1) // PIECE, -1, -1):
-            cold = self._read_to(number) < min((number + 1) * PIECE, tail)
+            read_to, _ = self._pieces.get(number) or (0, [])
+            cold = read_to < min((number + 1) * PIECE, tail)
             if cold and reads == PIECES_PER_SEARCH_MAX:
                 return Found(found, reached)
             reads += cold
@@ -138,30 +139,23 @@ class Games:
             reached = number * PIECE + 1
         return Found(found, 1)
 
-    def _read_to(self, number: int) -> int:
-        return self._pieces[number][0] if number in self._pieces else 0
-
     async def _piece(self, number: int, tail: int) -> list[Listed]:
         """Return the games of one piece, read as far as they are written."""
         async with self._reading:
             after, until = number * PIECE, min((number + 1) * PIECE, tail)
-            seen, rows = self._pieces.pop(number, (after, []))
+            seen, rows = self._pieces.get(number) or (after, [])
             if seen < until:
                 games = read.partial(self._log, _Envelope, GameCompleted, after=seen, until=until)
                 rows = rows + [Listed(seq, one.time, one.data) async for seq, one in games]
-            self._pieces[number] = max(seen, until), rows
-            while len(self._pieces) > PIECES_MAX:
-                self._pieces.popitem(last=False)
+            self._pieces.put(number, (max(seen, until), rows))
         return rows
 
     async def get(self, name: str) -> Game:
         """Return the game with an id, or at a sequence of `GAMES`. Raises CommandError."""
-        if name not in self._kept:
-            self._kept[name] = await Game.read(self._log, name)
-        self._kept.move_to_end(name)
-        while len(self._kept) > GAMES_KEPT_MAX:
-            self._kept.popitem(last=False)
-        return self._kept[name]
+        if (found := self._kept.get(name)) is None:
+            found = await Game.read(self._log, name)
+            self._kept.put(name, found)
+        return found
 
 
 class Candidate(NamedTuple):

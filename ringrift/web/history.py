@@ -39,36 +39,36 @@ def _loss(fold: Fold, config: str) -> str:
     return "" if lowest is None else f"{lowest:.3f}"
 
 
+Read = Callable[[Fold, str], object]
+
+
 class Value(NamedTuple):
     """A value of a fold and a scope, which facts of some types may change."""
 
     what: str
-    read: Callable[[Fold, str], object]
+    read: Read
     kinds: Kinds
+
+
+def _item(name: str) -> Read:
+    """A field of the view of a config."""
+    return lambda fold, config: getattr(fold.loop.of(config), name)
 
 
 STEPS: Kinds = (f.SelfplayPlanned, f.SelfplayFinished, f.TrainingRequested, f.TrainingFinished)
 STEPS += (f.TrainingFailed, f.TrainingTimedOut, f.ModelRegistered, f.EvaluationFailed)
 STEPS += (f.EvaluationScored, *TURNS)
 OF_CONFIG = (
-    Value("doing", lambda fold, config: fold.loop.of(config).doing, STEPS),
-    Value(
-        "games of self-play", lambda fold, config: fold.loop.of(config).games, (f.SelfplayFinished,)
-    ),
-    Value("samples", lambda fold, config: fold.loop.of(config).samples, (f.ShardExported,)),
+    Value("doing", _item("doing"), STEPS),
+    Value("games of self-play", _item("games"), (f.SelfplayFinished,)),
+    Value("samples", _item("samples"), (f.ShardExported,)),
     Value("networks", lambda fold, config: len(fold.models.get(config, ())), (f.ModelRegistered,)),
     Value("lowest loss", _loss, (f.TrainingFinished,)),
-    Value(
-        "games of matches",
-        lambda fold, config: fold.loop.of(config).evaluation_games,
-        (f.EvaluationScored,),
-    ),
-    Value("generations judged", lambda fold, config: fold.loop.of(config).judged, TURNS),
+    Value("games of matches", _item("evaluation_games"), (f.EvaluationScored,)),
+    Value("generations judged", _item("judged"), TURNS),
     Value("current network", lambda fold, config: digest(fold.loop.of(config).current), TURNS),
     Value("Elo of the current network", _elo, (*TURNS, f.RatingsUpdated)),
-    Value(
-        "games retracted", lambda fold, config: fold.loop.of(config).retracted, (f.GamesRetracted,)
-    ),
+    Value("games retracted", _item("retracted"), (f.GamesRetracted,)),
 )
 PAUSED = Value("paused", _paused, (f.PipelinePaused, f.PipelineResumed))
 OF_ALL = (

@@ -25,8 +25,6 @@ GAMES_MAX = 2000
 READ_MAX = 20_000
 """games read to find those of a match"""
 OPENING_MOVES_MAX = 12
-GAMES_KEPT_MAX = 64
-"""ended matches whose games are kept"""
 
 
 class Trial(NamedTuple):
@@ -100,8 +98,8 @@ def classes_of(trial: Trial) -> Markup:
 async def games_of(view: View, match: Match, until: int | None = None) -> list[Game]:
     """Return the games of a match that are in the log, in the order in which they were stored;
     with `until`, only those before that event of `EVENTS`. Those of ended matches are kept."""
-    if match.seq in view.games_of:
-        return view.games_of[match.seq]
+    if (kept := view.games_of.get(match.seq)) is not None:
+        return kept
     wanted = sum(ticket.starts for ticket in match.tickets.values()) * match.seats
     end = view.index.time_of(until) if until else None
     found: dict[str, Game] = {}
@@ -117,9 +115,7 @@ async def games_of(view: View, match: Match, until: int | None = None) -> list[G
             break
     games = list(found.values())
     if not match.open and until is None:
-        view.games_of[match.seq] = games
-        while len(view.games_of) > GAMES_KEPT_MAX:
-            view.games_of.popitem(last=False)
+        view.games_of.put(match.seq, games)
     return games
 
 

@@ -25,6 +25,7 @@ from ringrift.log.protocol import Log
 from ringrift.rules import Config
 from ringrift.rules.position import warm_up
 from ringrift.search.harness import HarnessError
+from ringrift.web.latest import Changing
 
 TABLES_MAX: Final = 64
 UNUSED_SECONDS_MAX: Final = 6 * 3600.0
@@ -69,8 +70,8 @@ def drawn(session: Session) -> BoardView:
     return view(session.position, names=names, last_turn=last)
 
 
-class Table:
-    """A game in the browser. `version` grows with every change of what its page shows.
+class Table(Changing):
+    """A game in the browser.
 
     hints     the best moves of the present position, empty unless asked for
     trouble   why a participant could not move, empty if it could
@@ -78,26 +79,17 @@ class Table:
     """
 
     def __init__(self, id: str, session: Session) -> None:
+        super().__init__()
         self.id, self.session = id, session
-        self.version, self.used = 1, time.monotonic()
-        self.began = time.monotonic()
+        self.began = self.used = time.monotonic()
         self.hints: tuple[MoveInfo, ...] = ()
         self.trouble, self.kept = "", ""
         self.thinking: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
 
     def touch(self) -> None:
-        """Note a change, and wake those who wait for one."""
-        self.version += 1
+        """Note a change."""
         self.used = time.monotonic()
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def changed(self, since: int) -> int:
-        """Return the version once it is another than `since`."""
-        while self.version == since:
-            await self._changed.wait()
-        return self.version
+        super().touch()
 
     def act(self, action: Callable[[], object]) -> None:
         """Change the game, which makes hints old. Raises what the action raises."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ringrift.web.cache import Cache
 from ringrift.web.fold import Fold
 from ringrift.web.history import History
 from ringrift.web.index import Index
+from ringrift.web.latest import Changing, Latest
 
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
@@ -30,9 +30,11 @@ CACHE_EVENTS, CACHE_EVENTS_READING = 20_000, 100_000
 """events after which the cache is written again; and while the log is read after a start"""
 PAST_KEPT_MAX = 6
 """earlier folds kept, those looked at last"""
+GAMES_KEPT_MAX = 64
+"""ended matches whose games are kept"""
 
 
-class View(Live):
+class View(Live, Changing):
     """A log as it is now, kept up to date by `run`, and as it was. With a folder `cache` it starts
     from what an earlier one folded.
 
@@ -45,19 +47,17 @@ class View(Live):
 
     def __init__(self, log: Log, cache: Path | None = None) -> None:
         self.cache = Cache(log, cache) if cache else None
-        self.version = 0
-        self.closed = False
-        self._changed = asyncio.Event()
+        Changing.__init__(self)
         super().__init__(log)
 
     def _reset(self) -> None:
         super()._reset()
         self.fold, self.index, self.history = Fold(), Index(), History()
         self.loop, self.running = self.fold.loop, self.fold.running
-        self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
+        self.games_of = Latest[int, list[Any]](GAMES_KEPT_MAX)
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
-        self._past: OrderedDict[int, Fold] = OrderedDict()
+        self._past = Latest[int, Fold](PAST_KEPT_MAX)
         self._newest: EventMeta | None = None
         self._cached = 0
         """sequence up to which the cache goes"""
@@ -145,37 +145,18 @@ class View(Live):
         super().count(entry)
         self.touch()
 
-    def touch(self) -> None:
-        """Wake those who wait for a change."""
-        self.version += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def changed(self, since: int) -> int:
-        """Return the version once it is another than `since`."""
-        while self.version == since and not self.closed:
-            await self._changed.wait()
-        return self.version
-
-    def close(self) -> None:
-        """End every wait for a change."""
-        self.closed = True
-        self.touch()
-
     async def at(self, seq: int) -> Fold:
         """Return the fold as it was after `EVENTS/<seq>`."""
         if seq >= self.fold.seq:
             return self.fold
-        if seq not in self._past:
+        if (found := self._past.get(seq)) is None:
             kept = [*self._checkpoints, *self._past.values()]
-            start = max((one for one in kept if one.seq <= seq), key=_seq, default=Fold()).copy()
-            async for recorded in read.facts(self.log, after=start.seq, until=seq):
-                start.take(recorded)
-            self._past[seq] = start
-            while len(self._past) > PAST_KEPT_MAX:
-                self._past.popitem(last=False)
-        self._past.move_to_end(seq)
-        return self._past[seq]
+            before = (one for one in kept if one.seq <= seq)
+            found = max(before, key=lambda one: one.seq, default=Fold()).copy()
+            async for recorded in read.facts(self.log, after=found.seq, until=seq):
+                found.take(recorded)
+            self._past.put(seq, found)
+        return found
 
     def in_hand(self, config: str) -> int:
         """Return the games of self-play of a config in tickets without an outcome."""
@@ -184,7 +165,3 @@ class View(Live):
     def now(self) -> datetime:
         """Return the time, UTC."""
         return datetime.fromtimestamp(self.wall(), UTC)
-
-
-def _seq(fold: Fold) -> int:
-    return fold.seq

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from ringrift.cli.reference import commands
 from ringrift.events import Fact, draft
+from ringrift.log.presence import Heartbeat
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.web.app import State, make_app, running
 from ringrift.web.guard import Guard
@@ -17,6 +19,12 @@ from ringrift.web.view import View
 
 TOKEN = "the-operators-token"
 ADDRESS = "http://localhost"
+
+
+def beat(consumer: str, **given: Any) -> Heartbeat:
+    """A heartbeat of a process on the node `box1`."""
+    usual = {"node": "box1", "instance": "i1", "pid": 1, "seq": 0, "errors": 0, "doing": ""}
+    return Heartbeat(consumer=consumer, folds={}, **{**usual, **given})
 
 
 @dataclass

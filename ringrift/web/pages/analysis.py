@@ -11,7 +11,7 @@ import msgspec
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringrift.analysis.games import Review, review
@@ -27,6 +27,7 @@ from ringrift.web.analysis import Subject, Subjects, blunders, checked, curve, m
 from ringrift.web.games_graph import graph
 from ringrift.web.pages import form_of, number, shown
 from ringrift.web.pages.games import board_values, games_of
+from ringrift.web.pages.live import stream
 from ringrift.web.pages.play import require_player, tables_of
 from ringrift.web.rendering import TEMPLATES
 
@@ -203,7 +204,7 @@ async def live_review(request: Request) -> Response:
                 values = {**base, **_review_values(found, None), **state}
                 yield _part(request, "analysis_review.html", values)
                 await asyncio.wait([task], timeout=REPORT_SECONDS)
-            subjects_of(request).keep(_key(found), task.result())
+            subjects_of(request).reviews.put(_key(found), task.result())
             values = {**base, **_review_values(found, task.result())}
             yield _part(request, "analysis_review.html", values)
         finally:
@@ -235,8 +236,7 @@ def _stream(request: Request, parts: AsyncIterator[str]) -> Response:
         finally:
             state.searches -= 1
 
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(counted(), media_type="text/event-stream", headers=headers)
+    return stream(counted())
 
 
 routes = [

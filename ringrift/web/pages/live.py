@@ -1,15 +1,15 @@
 """Live updates: a stream of versions; the pages fetch themselves again when they see a new one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from ringrift.web.latest import Changing
 from ringrift.web.pages import view_of
-from ringrift.web.view import View
 
 VIEWERS_MAX = 500
 PAUSE_SECONDS = 0.4
@@ -24,27 +24,33 @@ async def live(request: Request) -> Response:
     delays no other."""
     if _viewers >= VIEWERS_MAX:
         raise HTTPException(503, f"{VIEWERS_MAX} viewers are connected")
+    return stream(versions(view_of(request), pause=PAUSE_SECONDS))
+
+
+def stream(parts: AsyncIterator[str]) -> Response:
+    """Return server-sent events as an answer."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(
-        _versions(view_of(request)), media_type="text/event-stream", headers=headers
-    )
+    return StreamingResponse(parts, media_type="text/event-stream", headers=headers)
 
 
-async def _versions(view: View) -> AsyncIterator[str]:
+async def versions(
+    shown: Changing, *, pause: float = 0.0, ended: Callable[[], bool] = lambda: False
+) -> AsyncIterator[str]:
+    """Yield the version of something as an event whenever it has changed, `pause` seconds apart."""
     global _viewers
     _viewers += 1
-    seen = view.version
+    seen = shown.version
     try:
         yield f"retry: 2000\ndata: {seen}\n\n"
-        while not view.closed:
+        while not (shown.closed or ended()):
             try:
                 async with asyncio.timeout(QUIET_SECONDS_MAX):
-                    seen = await view.changed(seen)
+                    seen = await shown.changed(seen)
             except TimeoutError:
                 yield ": quiet\n\n"
                 continue
             yield f"data: {seen}\n\n"
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(pause)
     finally:
         _viewers -= 1
 

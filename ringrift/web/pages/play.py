@@ -13,7 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ringrift.analysis.sessions import Person, Player
@@ -28,13 +28,13 @@ from ringrift.search.harness import HarnessError
 from ringrift.web.guard import LOOPBACK, require_operator, same_origin
 from ringrift.web.pages import form_of, shown, view_of
 from ringrift.web.pages.games import board_values
+from ringrift.web.pages.live import stream, versions
 from ringrift.web.play import Table, Tables, choices_of, drawn
 
 menu = "/play", "Play"
 
 PERSON: Final = "person"
 OTHER: Final = "other"
-QUIET_SECONDS_MAX: Final = 15.0
 PLAYER_CHARS_MAX: Final = 120
 PROMPTS: Final = {
     "ring_placement": "Place one to three rings on an empty cell, or one ring on a stack.",
@@ -230,23 +230,8 @@ async def record(request: Request) -> Response:
 
 async def live(request: Request) -> Response:
     """Send the version of the game whenever it has changed."""
-    found = table_of(request)
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(
-        _versions(request, found), media_type="text/event-stream", headers=headers
-    )
-
-
-async def _versions(request: Request, found: Table) -> AsyncIterator[str]:
-    seen = found.version
-    yield f"retry: 2000\ndata: {seen}\n\n"
-    while not request.app.state.view.closed:
-        try:
-            async with asyncio.timeout(QUIET_SECONDS_MAX):
-                seen = await found.changed(seen)
-            yield f"data: {seen}\n\n"
-        except TimeoutError:
-            yield ": quiet\n\n"
+    view = view_of(request)
+    return stream(versions(table_of(request), ended=lambda: view.closed))
 
 
 routes = [

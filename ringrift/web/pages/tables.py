@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -146,13 +145,12 @@ class Tables:
             return await asyncio.to_thread(path.read_bytes)
 
     async def close(self) -> None:
-        """End what runs, and remove the folder."""
+        """End what runs."""
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.gather(self._filling, return_exceptions=True)
         await self._answers.close()
         await self._server.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _refused(why: str) -> HTTPException:
@@ -161,22 +159,20 @@ def _refused(why: str) -> HTTPException:
 
 def tables_of(request: Request) -> Tables:
     """Return the tables of the application."""
-    state = request.app.state
-    if not hasattr(state, "sql_tables"):
-        folder = Path(tempfile.mkdtemp(prefix="ringrift-web-"))
-        state.sql_tables = Tables(state.log, folder, state.view.touch)
-    found: Tables = state.sql_tables
+    found: Tables = request.app.state.sql_tables
     return found
 
 
 @contextlib.asynccontextmanager
 async def running(app: Starlette) -> AsyncIterator[None]:
-    """Remove the tables at the end."""
-    try:
-        yield
-    finally:
-        if hasattr(app.state, "sql_tables"):
-            await app.state.sql_tables.close()
+    """Have a folder for the tables until the end."""
+    with tempfile.TemporaryDirectory(prefix="ringrift-web-") as folder:
+        tables = Tables(app.state.log, Path(folder), app.state.view.touch)
+        app.state.sql_tables = tables
+        try:
+            yield
+        finally:
+            await tables.close()
 
 
 async def ready(request: Request) -> Response:

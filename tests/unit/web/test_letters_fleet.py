@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from support.pages import Site, site
+from support.pages import Site, beat, site
 
 from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.dead_letters import store_dead_letter
 from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
-from ringrift.log.presence import Heartbeat, Machine, Presence
+from ringrift.log.presence import Machine, Presence
 from ringrift.runtime.metrics import CONTENT_TYPE
 
 BODY = b'{"broken": "<b>\x1b[1m"}'
@@ -93,18 +93,8 @@ async def test_the_fleet_shows_nodes_and_processes() -> None:
         machine = Machine(
             roles=("selfplay",), cores=8, memory_bytes=2**34, gpu="H200", vram_bytes=2**37
         )
-        beat = Heartbeat(
-            consumer="selfplay",
-            node="box1",
-            instance="i1",
-            pid=1,
-            seq=0,
-            errors=3,
-            folds={},
-            doing="playing <b>hex8_2p</b>",
-            machine=machine,
-        )
-        await Presence(pages.log).beat(beat)
+        playing = beat("selfplay", errors=3, doing="playing <b>hex8_2p</b>", machine=machine)
+        await Presence(pages.log).beat(playing)
         pages.view.beats = await Presence(pages.log).all()
         registered = f.NodeRegistered(
             node="box2", provider="p", accelerator="rtx4090", vram_gib=24.0, cost_per_hour=0.4
@@ -124,18 +114,7 @@ async def test_a_prometheus_reads_the_fleet_and_where_its_processes_are() -> Non
     async with site() as pages:
         answer = await pages.client.get("/sd")
         assert (answer.status_code, answer.json()) == (200, [])
-        beat = Heartbeat(
-            consumer="rater",
-            node="box1",
-            instance="i1",
-            pid=1,
-            seq=0,
-            errors=3,
-            folds={},
-            doing="waiting",
-            health="10.0.0.7:8795",
-        )
-        await Presence(pages.log).beat(beat)
+        await Presence(pages.log).beat(beat("rater", health="10.0.0.7:8795"))
         answer = await pages.client.get("/metrics/fleet")
         assert answer.headers["content-type"] == CONTENT_TYPE
         assert 'ringrift_node_processes{consumer="rater",node="box1"} 1.0\n' in answer.text

@@ -7,13 +7,12 @@ import re
 import pytest
 from msgspec.structs import replace
 from support.loop_facts import A, B, planned, promoted, registered, scored
-from support.pages import Site
+from support.pages import Site, beat
 
 from ringrift.events import facts as f
 from ringrift.events.participants import seat
 from ringrift.insight.running import Played
 from ringrift.log.blobs import Blobs
-from ringrift.log.presence import Heartbeat
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.web.rendering import TEXT_CHARS_MAX, safe
 
@@ -69,11 +68,7 @@ async def test_the_loop_shows_stage_network_elo_and_decisions(turned: Site) -> N
 
 
 async def test_all_is_well_once_a_process_has_reported(turned: Site) -> None:
-    turned.view.beats = [
-        Heartbeat(
-            consumer="planner", node="n", instance="i", pid=1, doing="", seq=1, errors=0, folds={}
-        )
-    ]
+    turned.view.beats = [beat("planner", seq=1)]
     turned.view.touch()
     assert "Nothing needs you" in text(await turned.get("/"))
 

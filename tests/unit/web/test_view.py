@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,8 +20,8 @@ from ringrift.log import read
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.topology import GAMES
 from ringrift.web import view as view_module
-from ringrift.web.fold import Fold
-from ringrift.web.pages.live import PAUSE_SECONDS, _versions
+from ringrift.web.fold import TICKETS_KEPT_MAX, Fold, Pace
+from ringrift.web.pages.live import PAUSE_SECONDS, versions
 
 
 def content(fold: Fold) -> Any:
@@ -79,7 +80,7 @@ async def test_a_fact_wakes_who_waits_for_a_change(pages: Site) -> None:
 
 
 async def test_a_slow_viewer_gets_the_newest_version_only(pages: Site) -> None:
-    viewer = _versions(pages.view)
+    viewer = versions(pages.view)
     first = await anext(viewer)
     for _ in range(5):
         pages.view.touch()
@@ -99,6 +100,14 @@ async def test_the_games_of_a_generation_are_counted(pages: Site) -> None:
     assert (pace.generation, pace.finished, pace.planned) == (0, 40, 64)
     await pages.record(planned(1, 32))
     assert (pace.generation, pace.finished, pace.planned) == (1, 0, 32)
+
+
+async def test_the_speed_of_many_tickets_is_that_of_the_newest(pages: Site) -> None:
+    start, pace = datetime(2026, 1, 1, tzinfo=UTC), Pace(datetime(2025, 1, 1, tzinfo=UTC))
+    for second in range(2 * TICKETS_KEPT_MAX):
+        pace.tickets.append((start + timedelta(seconds=second), 8))
+    now = pace.tickets[-1][0]
+    assert pace.games_per_hour(now) == 8 * 3600
 
 
 async def test_an_outage_is_shown_and_counts_nothing_twice(
