@@ -266,13 +266,10 @@ def bar(done: float, wanted: float) -> str:
 
 def eta(live: Live, item: ConfigView) -> str:
     """The time left at the pace of the generations judged so far, in words."""
-    times = [row.judged_at for row in item.generations.values() if row.judged_at]
     if not (wanted := live.loop.generations_wanted):
         return "runs until stopped"
-    if len(times) < 2:
-        return "ETA known after two generations"
-    pace = (max(times) - min(times)).total_seconds() / (len(times) - 1)
-    return f"ETA {clock(max(0.0, (wanted - item.judged) * pace))}"
+    left = item.seconds_left(wanted)
+    return "ETA known after two generations" if left is None else f"ETA {clock(left)}"
 
 
 def _row_head(width: int) -> Text:

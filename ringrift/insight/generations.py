@@ -201,6 +201,15 @@ class ConfigView:
                 self.ratings, self.anchor = event.ratings, event.anchor
                 self.unrated = event.unrated
 
+    def seconds_left(self, wanted: int) -> float | None:
+        """Return the time until `wanted` generations are judged, at the pace so far; None before
+        two were judged, and if no number is wanted."""
+        times = [row.judged_at for row in self.generations.values() if row.judged_at]
+        if not wanted or len(times) < 2:
+            return None
+        each = (max(times) - min(times)).total_seconds() / (len(times) - 1)
+        return max(0.0, (wanted - self.judged) * each)
+
     def complete(self, wanted: int) -> bool:
         """Whether this many generations have a verdict and scores against both baselines."""
         rows = [self.generations.get(number) for number in range(1, wanted + 1)]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ringrift.events.facts import Evidence
 from ringrift.web.rendering import fixed, minus
@@ -21,15 +21,15 @@ MARKS_MAX = 200
 
 def _element(name: str, text: object = "", **attributes: object) -> Markup:
     """An element; names of attributes are written with `_` for `-` and without a final one."""
-    given = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
         for key, value in attributes.items()
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, text)
+    return Markup(f"<{name}{given}>{escape(text)}</{name}>")
 
 
-def _number(value: object) -> object:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+def _value(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else escape(value)
 
 
 def _picture(parts: Iterable[Markup], label: str, width: float, height: float, kind: str) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -152,21 +152,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: Mapping[str, Any] = {
-        "digest": digest,
-        "signed": signed,
-        "fixed": fixed,
-        "whole": whole,
-        "percent": percent,
-        "duration": duration,
-        "moment": moment,
-        "elo": lambda rating: minus(elo_text(rating)),
-        "elo_label": elo_label,
-        "unrated_note": unrated_note,
-        "mean_score": mean_score,
-        "place": place,
-    }
-    found.filters.update(filters)
+    texts = (digest, signed, fixed, whole, percent, duration, moment, mean_score, place)
+    functions: tuple[Callable[..., Any], ...] = (*texts, elo_label, unrated_note)
+    found.filters.update({one.__name__: one for one in functions})
+    found.filters["elo"] = lambda rating: minus(elo_text(rating))
     found.globals.update(link=link, position=position, escape=escape)
     return found
 

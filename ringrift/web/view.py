@@ -22,9 +22,9 @@ from ringrift.web.latest import Changing, Latest
 
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
-CHECKPOINTS_MAX = 512
+CHECKPOINTS_MAX = 1024
 """copies of the fold from which an earlier one is made; they share most of what they have"""
-CHECKPOINT_EVENTS_MIN = 2000
+CHECKPOINT_EVENTS_MIN = 1000
 """between two of them, doubled whenever there are too many"""
 CACHE_EVENTS, CACHE_EVENTS_READING = 20_000, 100_000
 """events after which the cache is written again; and while the log is read after a start"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -99,7 +99,7 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         games_an_hour=speed or None,
         hours=sum(pace.hours.values()),
         cost=pace.cost if pace.priced else None,
-        left_seconds=left_of(fold, item),
+        left_seconds=item.seconds_left(fold.loop.generations_wanted) or None,
         decisions=[said(event, meta.seq, meta.time) for event, meta in reversed(pace.decisions)][
             :4
         ],
@@ -140,19 +140,6 @@ def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | Non
         return Stage(f"All {plural(item.judged, 'generation')} judged", "done")
     text = item.doing
     return Stage(text[0].upper() + text[1:], "failed" if "failed" in text else "waiting")
-
-
-def left_of(fold: Fold, item: ConfigView) -> float | None:
-    """Return the seconds until the wanted generations are judged, at the pace so far; None if no
-    number is wanted, or before two were judged."""
-    wanted = fold.loop.generations_wanted
-    if not wanted or item.judged >= wanted:
-        return None
-    times = sorted(row.judged_at for row in item.generations.values() if row.judged_at)
-    if len(times) < 2:
-        return None
-    each: timedelta = (times[-1] - times[0]) / (len(times) - 1)
-    return each.total_seconds() * (wanted - item.judged)
 
 
 def said(event: Fact, seq: int, time: datetime) -> tuple[str, str, int, datetime, str]:
