@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter, validators
-from rich.table import Table
 
-from ringrift.cli.common import HERE, Json, PositiveInt, Source, opened, show
+from ringrift.cli.common import HERE, Json, PositiveInt, Session, Source, opened, show
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.terminal import complain
-from ringrift.consumers.scrubbing import look_twice, repaired
-from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
-from ringrift.server.backup import load, save
+from ringrift.log.object_store import ObjectStore
+from ringrift.server.backup import load, names, prune, save
 from ringrift.server.edge import ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
-from ringrift.server.rescue import rescue as make_rescue
 
 Port: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gt=0, lte=65535))]
 NO_USER = {CREDENTIALS: ""}
@@ -128,70 +125,46 @@ def _single(origin: str) -> Source:
     return Source(data=path) if path.is_dir() else Source(server=origin)
 
 
-async def backup(*, to: Path, source: Source = HERE) -> None:
-    """Copy all streams to a folder while the cluster works.
+async def backup(*, to: str, keep: PositiveInt | None = None, session: Session = HERE) -> None:
+    """Back up all streams while the cluster works: what no earlier backup there has.
 
     Args:
-        to: An empty or new folder.
+        to: A directory, or a URL such as s3://bucket/prefix.
+        keep: Delete all but so many newest backups there.
     """
-    async with opened(source) as log:
-        await save(await live(log), to, report=complain)
-    print(f"all streams are in {to}; restore them with: ringrift cluster restore --from {to}")
+    async with opened(session) as log:
+        made = await save(await live(log), to, report=complain)
+    if keep is not None:
+        await prune(to, keep)
+    text = f"backup {made.name}: {made.new_bytes / 1e6:.1f} of {made.size_bytes / 1e6:.1f} MB new"
+    show(made, session.json, f"{text}; restore it with: ringrift cluster restore --from {to}")
+
+
+async def backups(*, at: str, json: Json = False) -> None:
+    """List the finished backups at a place, the oldest first.
+
+    Args:
+        at: A directory, or a URL such as s3://bucket/prefix.
+    """
+    found = await names(ObjectStore(at))
+    show(found, json, "\n".join(found) or f"{at} holds no finished backup")
 
 
 async def restore(
     *,
-    origin: Annotated[Path, Parameter(name="--from")],
+    origin: Annotated[str, Parameter(name="--from")],
+    backup: str | None = None,
     replicas: PositiveInt = 3,
     source: Source = HERE,
 ) -> None:
-    """Copy a backup onto a new server or cluster, which has no streams.
+    """Copy a backup onto a new server or cluster, which has no streams, or continue to do so.
 
     Args:
-        origin: The folder that `cluster backup` wrote.
+        origin: The directory or URL given to `cluster backup`.
+        backup: One of `cluster backups`, by default the newest.
         replicas: Copies of every stream, 1 on a single server.
     """
-    backup = load(origin)
+    found = await load(origin, backup)
     async with opened(source, create=True) as log:
-        await copy(backup, log, replicas=replicas, report=complain)
+        await copy(found, log, replicas=replicas, report=complain)
     print(f"restored: every stream has {replicas} replicas, all current")
-
-
-async def rescue(*, store: Path, to: Path, json: Json = False) -> int:
-    """Make a single server's store of one voter's disk, when most voters are gone for good.
-
-    The disk is only read. The exit status is 1 if the log is known to lack its end.
-
-    Args:
-        store: The directory of the voter, or its store; its server must not run.
-        to: A new directory, for `ringrift up --data`.
-    """
-    found = await make_rescue(store, to, report=complain)
-    table = Table("stream", "messages", "sequences", box=None)
-    for each in found.streams:
-        table.add_row(each.stream, f"{each.messages:,}", f"{each.first}..{each.last}")
-    lost = "what only the other voters had acknowledged is missing; processes that still run send "
-    lost += "what they wrote in the last minutes again"
-    created = f"created empty: {', '.join(found.empty)}" if found.empty else None
-    after = f"then `ringrift verify --data {to}`, and `ringrift cluster grow --from {to}` onto a "
-    show(found, json, table, created, *found.missing, lost, f"{after}new cluster")
-    return 1 if found.missing else 0
-
-
-async def repair(*, source: Source = HERE) -> int:
-    """Replace copies of streams that hold less than others, from whole ones.
-
-    The exit status is 1 if a damaged copy is left."""
-    async with opened(source) as log:
-        found = await look_twice(log)
-        if found is None:
-            raise CommandError(
-                "the servers cannot be asked what they hold: put scrubber.txt beside the file that "
-                f"{CREDENTIALS} names; `ringrift cluster init` wrote it"
-            )
-        for damage in found:
-            complain(f"{damage}; repairing it")
-            await repaired(log, damage)
-        left = await look_twice(log) or []
-    print("\n".join(map(str, left)) or "all copies of all streams hold the same")
-    return 1 if left else 0

@@ -93,6 +93,7 @@ COMMANDS = {
         "cluster join": "cluster:join",
         "cluster grow": "cluster:grow",
         "cluster backup": "cluster:backup",
+        "cluster backups": "cluster:backups",
         "cluster restore": "cluster:restore",
         "cluster rescue": "cluster:rescue",
         "cluster repair": "cluster:repair",

@@ -104,6 +104,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
       that it may empty, besides what follows from the fields above
     - `own_trims`: streams from which it may purge what it has archived, though it writes nothing
       else there
+    - `snapshots`: it may read whole streams as backups do
     - `recreates`: it may delete and create streams whose content follows from facts
     """
 
@@ -120,6 +121,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     own_stores: tuple[str, ...] = ()
     own_purges: tuple[str, ...] = ()
     own_trims: tuple[str, ...] = ()
+    snapshots: bool = False
     recreates: bool = False
 
     @cached_property
@@ -247,6 +249,7 @@ _SPECS = (
         own_writes=_ARCHIVE,
         own_reads=(*_ARCHIVE, f.ModelKept, f.ModelRegistered, f.ModelDerived, *_INCUMBENTS),
         own_trims=(topology.GAMES, topology.EVENTS, _MODELS),
+        snapshots=True,
     ),
     ProcessSpec(
         "selfplay",

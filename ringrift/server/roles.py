@@ -69,6 +69,8 @@ class Process(Protocol):
     @property
     def own_trims(self) -> Collection[str]: ...
     @property
+    def snapshots(self) -> bool: ...
+    @property
     def recreates(self) -> bool: ...
 
 
@@ -180,6 +182,8 @@ def _writing(group: Iterable[Process]) -> tuple[str, ...]:
         )
         if process.work is not None:
             found.update(_taking(process.work))
+        if process.snapshots:
+            found |= {"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>"}
         if process.recreates:
             found.update(_recreating())
     return tuple(sorted(found))

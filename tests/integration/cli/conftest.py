@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 import structlog
+from support.object_stores import s3
 
 from ringrift.cli.main import main
 from ringrift.deciders.kit import Context
@@ -34,6 +35,7 @@ from ringrift.rules import Config, Position
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
+__all__ = ["s3"]
 T = TypeVar("T")
 GAME = "selfplay-events-2-0-0"
 MODEL = "ab" * 32

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ from ringrift.cli.main import main
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import Blobs
-from ringrift.log.errors import ServerError
+from ringrift.log.errors import BlobCorrupt, ServerError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
+from ringrift.log.object_store import ObjectStore
 from ringrift.log.topology import EVENTS, STREAMS
-from ringrift.server.backup import load, save
+from ringrift.server.backup import load, names, prune, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import copy, live
@@ -48,10 +52,10 @@ async def test_a_restored_server_continues_from_the_backup(tmp_path: Path) -> No
         writing = asyncio.create_task(
             old.append_each([started(number) for number in range(250, 2000)])
         )
-        await save(await live(old), tmp_path / "backup")
+        await save(await live(old), str(tmp_path / "backup"))
         await writing
         said: list[str] = []
-        await copy(load(tmp_path / "backup"), new, replicas=1, report=said.append)
+        await copy(await load(str(tmp_path / "backup")), new, replicas=1, report=said.append)
         assert sorted(line.split(":")[0] for line in said) == sorted(
             stream.name for stream in STREAMS
         )
@@ -77,8 +81,8 @@ def test_the_commands(
         "cluster", "backup", "--to", str(directory)
     )
     assert "EVENTS: " in run.err
-    run("cluster", "backup", "--to", str(directory), status=1)
-    assert f"{directory} is not empty" in run.err
+    assert main(["cluster", "backups", "--at", str(directory), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
     run("cluster", "restore", "--from", str(directory), status=1)
     assert "give --replicas 1" in run.err
     server = system.call(EmbeddedServer.start(tmp_path / "new"))
@@ -116,9 +120,9 @@ async def test_a_backup_with_keys_that_expired_is_restored_and_continued(tmp_pat
         async with hold(old, "planner", "a", "test"):
             await old.publish("KV_nodes", "$KV.nodes.n1", b"{}", kept_seconds=None)
             await old.publish("KV_breakers", "$KV.breakers.n1", b"{}")
-            await save(await live(old), tmp_path / "backup")
+            await save(await live(old), str(tmp_path / "backup"))
         for attempt in range(2):  # the second one finds everything done
-            await copy(load(tmp_path / "backup"), new, replicas=1)
+            await copy(await load(str(tmp_path / "backup")), new, replicas=1)
             for stream in ("KV_leases", "KV_nodes", "KV_breakers"):
                 assert await content(new, stream) == [], attempt
         before = await old.last("KV_leases", "$KV.leases.planner")
@@ -131,7 +135,7 @@ async def test_a_backup_with_keys_that_expired_is_restored_and_continued(tmp_pat
         assert await ensure(new) == []
         await new.append([started(1)])
         with pytest.raises(ServerError, match=r"has streams already \(EVENTS\): nothing was"):
-            await copy(load(tmp_path / "backup"), new, replicas=1)
+            await copy(await load(str(tmp_path / "backup")), new, replicas=1)
 
 
 async def test_an_interrupted_restore_is_continued(tmp_path: Path) -> None:
@@ -144,15 +148,15 @@ async def test_an_interrupted_restore_is_continued(tmp_path: Path) -> None:
             stack.push_async_callback(log.close)
         await ensure(old)
         await old.append_each([started(number) for number in range(20)])
-        await save(await live(old), tmp_path / "backup")
-        source = load(tmp_path / "backup")
-        names = list(source)
+        await save(await live(old), str(tmp_path / "backup"))
+        source = await load(str(tmp_path / "backup"))
+        streams = list(source)
 
         async def broken() -> Any:
             raise ServerError("no more")
 
         with pytest.raises(ServerError, match="no more"):
-            await copy({**source, names[3]: broken}, new, replicas=1)
+            await copy({**source, streams[3]: broken}, new, replicas=1)
         assert len((await new.call("STREAM.NAMES"))["streams"]) == 3
         with pytest.raises(ServerError, match="give --replicas 1"):
             await copy(source, new, replicas=3)
@@ -161,36 +165,92 @@ async def test_an_interrupted_restore_is_continued(tmp_path: Path) -> None:
             assert await content(new, stream.name) == await content(old, stream.name)
 
 
-async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:
-    server = await EmbeddedServer.start(tmp_path / "server")
-    log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log)
-    await log.append([started(1)])
-    await save(await live(log), tmp_path / "backup")
-    await log.close()
-    await server.stop()
-    with pytest.raises(ServerError, match="holds no backup"):
-        load(tmp_path)
-    snapshot, manifest = (
-        tmp_path / "backup" / "EVENTS.snapshot",
-        tmp_path / "backup" / "backup.json",
-    )
-    whole, said = snapshot.read_bytes(), manifest.read_bytes()
-    snapshot.write_bytes(whole[:-1])
-    with pytest.raises(ServerError, match=r"EVENTS\.snapshot is damaged \(\d+ bytes of \d+\)"):
-        load(tmp_path / "backup")
-    snapshot.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
-    with pytest.raises(ServerError, match=r"EVENTS\.snapshot is damaged"):
-        load(tmp_path / "backup")
-    snapshot.unlink()
-    with pytest.raises(ServerError, match=r"EVENTS\.snapshot is missing"):
-        load(tmp_path / "backup")
-    snapshot.write_bytes(whole)
-    manifest.write_bytes(b"{")
-    with pytest.raises(ServerError, match=r"backup\.json is not the manifest of a backup"):
-        load(tmp_path / "backup")
-    manifest.unlink()
-    with pytest.raises(ServerError, match=r"backup\.json is missing: the backup is unfinished"):
-        load(tmp_path / "backup")
-    manifest.write_bytes(said)
-    assert EVENTS in load(tmp_path / "backup")
+@contextlib.asynccontextmanager
+async def served(tmp_path: Path, *names: str) -> AsyncIterator[list[JetStreamLog]]:
+    """Logs on servers of their own, the first one with streams."""
+    async with contextlib.AsyncExitStack() as stack:
+        logs = []
+        for name in names:
+            server = await EmbeddedServer.start(tmp_path / name)
+            stack.push_async_callback(server.stop)
+            logs.append(await JetStreamLog.open(server.url, name="test"))
+            stack.push_async_callback(logs[-1].close)
+        await ensure(logs[0])
+        yield logs
+
+
+def objects(place: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in (place / "objects").iterdir()}
+
+
+async def test_a_second_backup_stores_only_what_is_new(tmp_path: Path) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "first", "second") as (old, first, second):
+        await old.append_each([started(number) for number in range(300)])
+        await Blobs(old).put("models", os.urandom(9_000_000))
+        one = await save(await live(old), str(place))
+        before = await content(old, EVENTS)
+        assert one.new_bytes == one.size_bytes == sum(objects(place).values())
+        same = await save(await live(old), str(place))
+        assert (same.new_bytes, same.size_bytes) == (0, one.size_bytes)
+        await old.append([started(5000)])
+        two = await save(await live(old), str(place))
+        assert 0 < two.new_bytes < one.size_bytes / 10
+        await copy(await load(str(place), one.name), first, replicas=1)
+        assert await content(first, EVENTS) == before
+        await copy(await load(str(place)), second, replicas=1)
+        for stream in STREAMS:
+            assert await content(second, stream.name) == await content(old, stream.name)
+        await prune(str(place), 1)
+        assert await names(ObjectStore(str(place))) == [two.name]
+        await load(str(place))
+        assert sum(objects(place).values()) == two.size_bytes
+
+
+async def test_a_backup_that_is_broken_off_is_continued(tmp_path: Path) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old") as (old,):
+        await old.append_each([started(number) for number in range(300)])
+        await Blobs(old).put("models", os.urandom(3_000_000))
+        source = await live(old)
+
+        async def broken() -> Any:
+            raise ServerError("no more")
+
+        last = list(source)[-1]
+        with pytest.raises(ServerError, match="no more"):
+            await save({**source, last: broken}, str(place))
+        with pytest.raises(ServerError, match="holds no finished backup"):
+            await load(str(place))
+        stored = objects(place)
+        made = await save(source, str(place))
+        assert made.new_bytes <= made.size_bytes - max(stored.values())
+        await load(str(place))
+
+
+async def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old") as (old,):
+        await old.append_each([started(number) for number in range(100)])
+        made = await save(await live(old), str(place))
+    victim = next((place / "objects").iterdir())
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-1])
+    with pytest.raises(BlobCorrupt, match="wanted"):
+        await load(str(place))
+    victim.unlink()
+    with pytest.raises(ServerError, match="restore another backup"):
+        await load(str(place))
+    with pytest.raises(ServerError, match="has no backup 2001; it has"):
+        await load(str(place), "2001")
+    (place / "backups" / f"{made.name}.json").write_bytes(b"{")
+    with pytest.raises(ServerError, match="is damaged"):
+        await load(str(place))
+
+
+async def test_a_backup_goes_to_an_object_store_and_back(tmp_path: Path, s3: str) -> None:
+    async with served(tmp_path, "old", "new") as (old, new):
+        await old.append_each([started(number) for number in range(100)])
+        await save(await live(old), f"{s3}/backups")
+        await copy(await load(f"{s3}/backups"), new, replicas=1)
+        assert await content(new, EVENTS) == await content(old, EVENTS)
