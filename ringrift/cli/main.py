@@ -67,6 +67,8 @@ COMMANDS = {
         "model fetch": "models:fetch",
         "model import": "models:import_model",
         "model promote": "models:promote",
+        "model keep": "models:keep",
+        "model archive": "models:archive",
         "model rollback": "models:rollback",
         "model architectures": "models:architectures",
         "rating people": "sql:people",

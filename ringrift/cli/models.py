@@ -162,6 +162,35 @@ async def promote(model: Digits, /, *, why: str, session: Session = HERE) -> Non
     show({"promoted": fact}, session.json, text)
 
 
+async def keep(model: Network, /, *, why: str, session: Session = HERE) -> None:
+    """Have a network stay in the store, where it returns if it was archived.
+
+    Args:
+        model: Its digest or the first digits of it.
+        why: The reason, recorded with the decision.
+    """
+    from ringrift.insight.models import model_store
+
+    async with opened(session) as log:
+        digest = await model_store.keep(log, model, True, why)
+    show({"model": digest, "kept": True}, session.json, f"{digest:.12} stays in the store")
+
+
+async def archive(model: Network, /, *, why: str, session: Session = HERE) -> None:
+    """Let a network leave the store for the archive once nothing needs it; undoes `model keep`.
+
+    Args:
+        model: Its digest or the first digits of it.
+        why: The reason, recorded with the decision.
+    """
+    from ringrift.insight.models import model_store
+
+    async with opened(session) as log:
+        digest = await model_store.keep(log, model, False, why)
+    text = f"{digest:.12} leaves the store once it is neither current nor a parent of a current one"
+    show({"model": digest, "kept": False}, session.json, text)
+
+
 async def rollback(
     config: Config, /, *, to: Digits | None = None, why: str, session: Session = HERE
 ) -> None:

@@ -23,6 +23,7 @@ from ringrift.cluster.machine import Planned, children_of, plan
 from ringrift.cluster.supervisor import Child, Say, background, stop_on_signals, supervise
 from ringrift.errors import CommandError
 from ringrift.log import presence
+from ringrift.log.archive import CACHE
 from ringrift.log.errors import StreamError
 from ringrift.log.identity import make_key
 from ringrift.log.jetstream import JetStreamLog
@@ -151,6 +152,7 @@ async def run(options: NodeOptions, machine: Machine) -> int:
 def environment(options: NodeOptions, planned: Planned) -> dict[str, str]:
     """The environment variables of a process of the node. Raises CommandError."""
     own = {"RINGRIFT_NODE": options.name}
+    own[CACHE] = os.environ.get(CACHE) or str(options.data / "cache")
     if options.edge:
         own["RINGRIFT_EDGE"] = options.edge
     return own | credentials(options, planned.role)

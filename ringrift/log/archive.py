@@ -234,7 +234,10 @@ class Cache:
 
     def __init__(self) -> None:
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        given = os.environ.get(CACHE) or f"{home}/ringrift/blobs"
+        chosen = os.environ.get(CACHE)
+        self.chosen = bool(chosen)
+        """whether a person or the node chose the folder; else it holds only what is archived"""
+        given = chosen or f"{home}/ringrift/blobs"
         self.folder = Path(given).expanduser()
         limit = os.environ.get(CACHE_LIMIT, "")
         if limit and not limit.isdecimal():

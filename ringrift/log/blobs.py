@@ -10,14 +10,18 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
+from ringrift.log.archive import Cache
 from ringrift.log.diagnostics import logger
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
+from ringrift.log.sources import Fetched, fetched
+from ringrift.log.topology import MODEL_BUCKET
 
 CHUNK_BYTES = 1024 * 1024
 """512 kB to 1 MB was fastest, and is far below the server's limit of a message"""
@@ -44,9 +48,10 @@ class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Blobs:
     """Blobs in the object buckets of a log: models, shards and snapshots."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, report: Fetched | None = None) -> None:
+        self._log, self._report = log, report
         self._warned = False
+        self._cache: Cache | None = None
 
     async def put(self, bucket: str, data: bytes) -> str:
         """Store `data` once; return its SHA-256 in hex, which is its name."""
@@ -56,7 +61,16 @@ class Blobs:
         return found.hex()
 
     async def get(self, bucket: str, digest: str) -> bytes:
-        """Return the blob with this SHA-256. Raises BlobMissing, BlobCorrupt."""
+        """Return the blob with this SHA-256; networks also come from the other sources
+        (`ringrift.log.sources`). Raises BlobMissing, BlobCorrupt."""
+        if bucket != MODEL_BUCKET:
+            return await self.stored(bucket, digest)
+        self._cache = self._cache or Cache()
+        stored = partial(self.stored, bucket, digest)
+        return await fetched(self._log, self._cache, digest, stored, self._report)
+
+    async def stored(self, bucket: str, digest: str) -> bytes:
+        """Return the blob with this SHA-256 from its bucket. Raises BlobMissing, BlobCorrupt."""
         data, found = await self._get(bucket, digest)
         if found.hex() != digest:
             raise BlobCorrupt(f"{bucket}/{digest}: the stored bytes have another digest")

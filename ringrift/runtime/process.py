@@ -18,7 +18,14 @@ import structlog
 from msgspec import Struct
 
 from ringrift.events import Draft, EventMeta, Fact, Settings, draft
-from ringrift.events.facts import DeadLetterStored, ErrorReported, Resource, Tier
+from ringrift.events.facts import (
+    Attempt,
+    BlobFetched,
+    DeadLetterStored,
+    ErrorReported,
+    Resource,
+    Tier,
+)
 from ringrift.events.unknown import PROGRAM
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import store_dead_letter
@@ -79,7 +86,7 @@ class Process:
 
     def __init__(self, name: str, node: str, log: Log, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name, self.node, self.log, self.clock = name, node, log, clock
-        self.blobs = Blobs(log)
+        self.blobs = Blobs(log, self._fetched)
         self.presence = Presence(log, clock.wall)
         self.edge: Log | None = None
         """this node's own server, which accepts games while the link to the voters is down"""
@@ -111,6 +118,14 @@ class Process:
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()
+
+    async def _fetched(self, bucket: str, digest: str, attempts: tuple[Attempt, ...]) -> None:
+        """Record that a blob came from another source than its bucket."""
+        source = attempts[-1].source
+        self.metrics.add("ringrift_blobs_fetched_total", source)
+        self.logger.info("blob fetched", bucket=bucket, digest=digest, source=source)
+        fact = BlobFetched(node=self.node, bucket=bucket, digest=digest, attempts=attempts)
+        await self.append(fact, key=f"{self.instance}.{digest}.{self.clock.wall():.3f}")
 
     @property
     def stopping(self) -> bool:

@@ -220,7 +220,7 @@ _SPECS = (
         memory=384 * MIB,
         leased=True,
         own_writes=(f.VerificationPassed, f.VerificationFailed, f.TreeHeadRecorded),
-        own_reads=(*_GAMES, f.TreeHeadRecorded),
+        own_reads=(*_GAMES, f.ModelArchived, f.TreeHeadRecorded),
         own_stores=(f"KV_{topology.MARK_BUCKET}",),
     ),
     ProcessSpec(

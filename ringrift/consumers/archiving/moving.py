@@ -52,10 +52,10 @@ async def move(
     await process.log.archive.refresh()
     try:
         await _purge(process, stream, trims)  # announced by a holder before this one
-        while not process.stopping:
-            entries = await _closed(process, stream, settings)
-            if not entries:
-                break
+        tail = await process.log.tail(
+            stream
+        )  # own facts are events too: they wait for the next round
+        while not process.stopping and (entries := await _closed(process, stream, settings, tail)):
             await _archive(process, fence, store, stream, entries)
         await _trim(process, fence, stream, settings, trims)
     finally:
@@ -70,19 +70,23 @@ def keep_seconds(stream: str, settings: ArchiveSettings) -> float | None:
     return max(hours, KEEP_HOURS_MIN) * HOUR if hours else None
 
 
-async def _closed(process: Process, stream: str, settings: ArchiveSettings) -> list[Entry]:
-    """The messages of the next segment; none if no range is closed."""
+async def _closed(
+    process: Process, stream: str, settings: ArchiveSettings, tail: int
+) -> list[Entry]:
+    """The messages of the next segment up to `tail`; none if no range is closed."""
     log, known = process.log, process.log.archive.segments[stream]
     start = known[-1].last_seq + 1 if known else 1
     keep = keep_seconds(stream, settings)
     old_ns = 0.0 if keep is None else (process.clock.wall() - keep) * 1e9
     oldest = await log.get(stream, start, under=">")
-    if oldest is None or (
-        oldest.stamp_ns > old_ns and not await _fills(log, stream, start, settings)
+    if (
+        oldest is None
+        or oldest.seq > tail
+        or (oldest.stamp_ns > old_ns and not await _fills(log, stream, start, settings))
     ):
         return []
     found, size = list[Entry](), 0
-    async for batch in log.read(stream, start_seq=start, archived=False):
+    async for batch in log.read(stream, start_seq=start, until_seq=tail, archived=False):
         for entry in batch:
             if size >= settings.segment_bytes:
                 return await _complete(log, stream, start, found)

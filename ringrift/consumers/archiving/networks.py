@@ -27,7 +27,7 @@ async def _move(
     process: Process, fence: Expect, store: ObjectStore, config: str, digest: str
 ) -> None:
     """Store a network, read it back twice, record that, and delete it from the bucket."""
-    data = await process.blobs.get(MODEL_BUCKET, digest)
+    data = await process.blobs.stored(MODEL_BUCKET, digest)
     name = f"{MODEL_BUCKET}/{digest}"
     await store.put(name, data)
     for _ in range(2):

@@ -10,7 +10,7 @@ from msgspec import structs
 from ringrift.consumers.shards.building import games_in, make_shard, retractions_until
 from ringrift.consumers.verification.report import Level, Problem
 from ringrift.events import facts
-from ringrift.log import snapshots
+from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
@@ -58,8 +58,11 @@ async def blob_problems(
         for name in stored:
             if (text := await _damage(blobs, bucket, name)) is not None:
                 yield Problem("blob", f"{bucket}/{name}", "fail", text)
+        archived = set[str]()
+        if bucket == MODEL_BUCKET:
+            archived = {fact.model async for fact, _ in read.facts(log, facts.ModelArchived)}
         for name, position in named.get(bucket, {}).items():
-            if name not in stored:
+            if name not in stored and name not in archived:
                 yield _missing(bucket, name, position)
 
 
@@ -67,7 +70,7 @@ async def _damage(blobs: Blobs, bucket: str, name: str) -> str | None:
     """Read a blob; return what is wrong with it."""
     try:
         if bucket in (MODEL_BUCKET, SHARD_BUCKET):
-            await blobs.get(bucket, name)
+            await blobs.stored(bucket, name)
         elif (fold := snapshots.parse(name)) is not None:
             await folds.read_snapshot(blobs, fold)
         else:

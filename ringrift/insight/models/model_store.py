@@ -7,7 +7,14 @@ from pathlib import Path
 
 from ringrift.errors import CommandError
 from ringrift.events import draft
-from ringrift.events.facts import IncumbentChanged, ModelDerived, ModelPromoted, ModelRolledBack
+from ringrift.events.facts import (
+    IncumbentChanged,
+    ModelArchived,
+    ModelDerived,
+    ModelKept,
+    ModelPromoted,
+    ModelRolledBack,
+)
 from ringrift.insight.describe import DIGITS_MIN, completed
 from ringrift.insight.models.model_card import weights
 from ringrift.learning.families import checkpoint_of
@@ -40,9 +47,27 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
             raise CommandError(f"cannot read {model}: {error.strerror}; {remedy}") from error
         return digest_of(data), data
     assert log is not None
-    blobs = Blobs(log)
-    digest = completed(model, await blobs.names(MODEL_BUCKET), "in the store")
-    return digest, await blobs.get(MODEL_BUCKET, digest)
+    digest = await digest_of_stored(model, log)
+    return digest, await Blobs(log).get(MODEL_BUCKET, digest)
+
+
+async def digest_of_stored(model: str, log: Log) -> str:
+    """Return the whole digest of a network in the bucket or in the archive. Raises CommandError."""
+    known = set(await Blobs(log).names(MODEL_BUCKET))
+    known |= {fact.model async for fact, _ in read.facts(log, ModelArchived)}
+    return completed(model, sorted(known), "in the store")
+
+
+async def keep(log: Log, model: str, kept: bool, why: str) -> str:
+    """Have a network stay in the bucket, where it returns from the archive if it is there, or leave
+    it to the archiver from now on; return its digest. Raises CommandError, BlobMissing."""
+    digest, data = await found(model, log)
+    fact = ModelKept(config=checkpoint_of(data).header.config_key, model=digest, kept=kept, why=why)
+    time = datetime.now(UTC)
+    await log.append([draft(fact, cause=None, source=SOURCE, time=time, key=f"{digest}.{time}")])
+    if kept:
+        await Blobs(log).put(MODEL_BUCKET, data)
+    return digest
 
 
 def transferred(data: bytes, target: str) -> bytes:
