@@ -45,6 +45,9 @@ COMMANDS = {
         "sql": "sql:sql",
         "plot": "sql:plot",
         "export tensorboard": "export:tensorboard",
+        "export games": "export:games",
+        "export samples": "export:samples",
+        "export facts": "export:facts",
     },
     "Explain": {
         "why": "explain:why",

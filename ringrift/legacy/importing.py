@@ -153,7 +153,8 @@ class Importer:
             self._here.clear()
             try:
                 for game, at in games_of(path):
-                    if game.defect is None and self.configs and not self._wanted(game):
+                    config = f"{game.board}_{game.seats}p"
+                    if game.defect is None and self.configs and config not in self.configs:
                         continue
                     verdict = self._judge(game)
                     if self._is_new(verdict, found):
@@ -175,9 +176,6 @@ class Importer:
             return
         found.matches = len(matches)
         self.matches += [one for one in matches if not self.configs or one.config in self.configs]
-
-    def _wanted(self, game: OldGame) -> bool:
-        return f"{game.board}_{game.seats}p" in self.configs
 
     def _judge(self, game: OldGame) -> Verdict:
         verdict = judge(game, thorough=self._searched < SEARCHED_MAX)

@@ -7,6 +7,7 @@ turn, and the later moves decide."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from ringrift.learning.shards import play_checked
 from ringrift.legacy.moves import KINDS, Board, Move, board_of, candidates, code_of
 from ringrift.rules import PHASES, Config, ConfigError, Position, moves as mv
 from ringrift.rules.config import BOARDS
-from ringrift.rules.notation import parse_token, tokens
+from ringrift.rules.notation import parse_token, token
 
 BRANCHES_MAX: Final = 2_000
 """points of one game at which several moves are tried"""
@@ -98,6 +99,9 @@ def judge(game: OldGame, *, thorough: bool = True) -> Verdict:
     return _Replay(game, config).verdict(thorough)
 
 
+_token = lru_cache(1 << 16)(token)  # a few thousand recur
+
+
 class _Failure(Struct):
     """The first move of a path that cannot be played."""
 
@@ -153,7 +157,7 @@ class _Replay:
             why=why,
             plies=played.ply,
             position=None if accepted or kind == "open" else played.text(),
-            moves=" ".join(tokens(self.config, self.codes)),
+            moves=" ".join(_token(self.config, code) for code in self.codes.tolist()),
             pie=self.pie,
             end=end_of(played, forced) if accepted else {},
         )
@@ -179,7 +183,8 @@ class _Replay:
         others: list[tuple[int, np.ndarray[Any, Any], int]] = []
         tried = 0
         while True:
-            ply = self._play(position, ply)
+            if ply < len(self.codes) and self.fixed[ply]:
+                ply = self._play(position, ply)
             if ply == len(self.codes):
                 return position
             found = self._read(position, ply)
