@@ -14,6 +14,7 @@ import pytest_asyncio
 from nats.errors import NoRespondersError
 from support.secured import Place, secured
 
+from ringrift.cli.main import main
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import Blobs
@@ -149,6 +150,21 @@ async def test_every_role_reads_the_whole_log_over_tls(place: Place, role: str) 
     await entries.aclose()
     assert (await log.last(EVENTS, "ringrift.consumer.>")) is not None
     await log.close()
+
+
+async def test_a_person_on_call_steers_with_the_commands(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(AUTHORITY, str(place.authority))
+    monkeypatch.setenv(CREDENTIALS, str(place.folder / "credentials" / "oncall.txt"))
+    for words in (
+        ["pause", "--why", "test"],
+        ["resume"],
+        ["settings", "--set", "generations=1"],
+        ["dlq", "list"],
+        ["status"],
+    ):
+        assert await asyncio.to_thread(main, [*words, "--server", place.url]) == 0
 
 
 @pytest.mark.parametrize("role", sorted(MAY_WRITE))
