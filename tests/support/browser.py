@@ -47,10 +47,11 @@ class Seen:
 
 
 @asynccontextmanager
-async def serving(log: Log) -> AsyncIterator[tuple[str, View]]:
-    """The address of pages over a log, and their view, which follows the log."""
+async def serving(log: Log, *hosts: str) -> AsyncIterator[tuple[str, View]]:
+    """The address of pages over a log, and their view, which follows the log; `hosts` are names
+    under which they may be reached."""
     view, listening = View(log), listen("127.0.0.1", 0)
-    app = make_app(State(log=log, view=view, guard=Guard(TOKEN), where="the log of a test"))
+    app = make_app(State(log=log, view=view, guard=Guard(TOKEN, hosts), where="the log of a test"))
     stopping = asyncio.Event()
     running = asyncio.create_task(serve(app, listening, stopping))
     try:

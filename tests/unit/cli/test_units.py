@@ -82,7 +82,8 @@ def accept(words: list[str]) -> None:
     """Assert that the program of a command line exists and accepts its arguments."""
     program = words[0].removeprefix(f"{PROGRAMS}/")
     if program == "ringrift":
-        given = [word.replace("${ROLES}", "worker,evaluator") for word in words[1:]]
+        options = {"${ROLES}": "worker,evaluator", "$NAMES": "--name=pages.example"}
+        given = [options.get(word, word) for word in words[1:]]
         application(given).parse_args(given)
     elif program == "python":
         assert words[1] == "-m"
@@ -106,7 +107,9 @@ def test_every_started_program_exists(path: Path) -> None:
             accept(words)
 
 
-@pytest.mark.parametrize("name", ["ringrift@.service", "ringrift-node.service"])
+@pytest.mark.parametrize(
+    "name", ["ringrift@.service", "ringrift-node.service", "ringrift-web.service"]
+)
 def test_watched_services_notify_systemd_and_have_limits(name: str) -> None:
     path = OPS / "systemd" / name
     assert values(path, "Type") == ["notify"]
