@@ -45,5 +45,12 @@ def allocate(kind: Callable[..., T], sizes: Mapping[str, int], **given: Any) -> 
             if record_type:
                 fields[name] = records(lengths, *record_type)
             else:
-                fields[name] = np.zeros(lengths, *get_args(get_args(array)[1]))
+                fields[name] = np.zeros(lengths, element(array))
     return kind(**fields)
+
+
+def element(array: Any) -> Any:
+    """Return the type of the elements of `NDArray[...]`: numpy 2.5 has it as the argument, earlier
+    versions as the argument of the type of the array, the last argument."""
+    last = get_args(array)[-1]
+    return next(iter(get_args(last)), last)
