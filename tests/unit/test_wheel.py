@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -53,6 +54,21 @@ def test_the_metadata_is_complete() -> None:
         assert project[name], name
     minors = {text.rpartition(".")[2] for text in project["classifiers"] if ":: 3." in text}
     assert project["requires-python"] == f">=3.{min(minors)},<3.{int(max(minors)) + 1}"
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_every_module_compiles_on_newer_versions(version: str) -> None:
+    own = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    found = [*map(str, own), *filter(None, [shutil.which(f"python{version}")])]
+    if not found:
+        pytest.skip(f"there is no Python {version} on this machine")
+    program = (
+        "import pathlib, sys; [compile(path.read_text(), path, 'exec') "
+        "for path in pathlib.Path(sys.argv[1]).rglob('*.py')]"
+    )
+    arguments = (found[0], "-W", "error", "-X", "utf8", "-c", program, str(ROOT / "ringrift"))
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow
