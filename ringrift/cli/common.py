@@ -248,7 +248,7 @@ async def _served(data: Path) -> AsyncIterator[str]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
-        server = await EmbeddedServer.start(data)
+        server = await EmbeddedServer.start(data, room=0)  # most commands only read
     except AnotherInstance:
         yield await find_server(data)  # another command started it just now
         return

@@ -100,6 +100,8 @@ COMMANDS = {
         "cluster backup": "cluster:backup",
         "cluster backups": "cluster:backups",
         "cluster restore": "cluster:restore",
+        "cluster replace": "membership:replace",
+        "cluster add": "membership:add",
         "cluster rescue": "cluster:rescue",
         "cluster repair": "cluster:repair",
         "cluster up": "local_cluster:up",

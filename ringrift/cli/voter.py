@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ringrift.server import voter
+from ringrift.cluster.terminal import complain
+from ringrift.server import reserve, voter
 
 
 def check(*, directory: Path = Path(), empty: bool = False) -> None:
@@ -16,4 +17,6 @@ def check(*, directory: Path = Path(), empty: bool = False) -> None:
         empty: The store may be empty: its disk was replaced, and the other voters have the log.
     """
     identity, store = voter.check(directory, empty=empty)
+    if identity.clustered and (text := reserve.keep(store)):
+        complain(text)
     print(f"voter {identity.name}: {store} holds {voter.content(store)}, and it is its own")

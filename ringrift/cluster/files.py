@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from ringrift.cluster.certificates import make_authority, make_server
@@ -52,6 +53,17 @@ class Node(Struct, frozen=True):
 
 def parse_nodes(text: str) -> list[Node]:
     """The voters of `NAME=HOST[:PORT],...`. Raises CommandError."""
+    nodes = parse_members(text)
+    if len(nodes) not in (1, 3, 5):
+        raise CommandError(
+            f"{len(nodes)} voters: give 1, 3 or 5; an even number tolerates no more losses than "
+            "one less"
+        )
+    return nodes
+
+
+def parse_members(text: str) -> list[Node]:
+    """Some voters of a cluster, as `parse_nodes` takes them. Raises CommandError."""
     nodes = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, address = part.partition("=")
@@ -67,11 +79,6 @@ def parse_nodes(text: str) -> list[Node]:
     addresses = {(node.host, node.port) for node in nodes}
     if min(len(names), len(addresses)) < len(nodes):
         raise CommandError("two voters have the same name or address")
-    if len(nodes) not in (1, 3, 5):
-        raise CommandError(
-            f"{len(nodes)} voters: give 1, 3 or 5; an even number tolerates no more losses than "
-            "one less"
-        )
     return nodes
 
 
@@ -80,6 +87,43 @@ def write_cluster(
 ) -> list[conf.Voter]:
     """Write the files of a cluster and return its voters; one node alone is a single server. Raises
     CommandError."""
+    voters = _voters(folder, nodes, users=users, tls=tls)
+    write_voters(folder, voters, {node.name: node.host for node in nodes})
+    for path, text in definitions(min(len(nodes), CLUSTER_REPLICAS)).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    return voters
+
+
+def write_members(folder: Path, nodes: Sequence[Node], added: Sequence[Node]) -> list[conf.Voter]:
+    """Write the files of voters that are added to a cluster, and the routes to them of the others,
+    and return all voters. Raises CommandError."""
+    users = (folder / "credentials" / "route.txt").exists()
+    tls = (folder / "authority" / "ca.pem").exists()
+    voters = _voters(folder, nodes, users=users, tls=tls)
+    names = {node.name for node in added}
+    hosts = {node.name: node.host for node in nodes}
+    write_voters(folder, [voter for voter in voters if voter.name in names], hosts)
+    for voter in voters:
+        if voter.name not in names:
+            path = folder / "voters" / voter.name / conf.VOTER_FILE
+            write_secret(path, conf.voter_conf(voter))
+    return voters
+
+
+def read_nodes(folder: Path) -> list[Node]:
+    """The voters whose files are in `folder`. Raises CommandError."""
+    found = []
+    for path in sorted((folder / "voters").glob(f"*/{conf.VOTER_FILE}")):
+        settings = msgspec.json.decode(path.read_bytes())
+        host, _, port = str(settings.get("client_advertise", "")).rpartition(":")
+        found.append(Node(str(settings["server_name"]), host, int(port or 0)))
+    if not found:
+        raise CommandError(f"{folder} has no voters: name the folder of `ringrift cluster init`")
+    return found
+
+
+def _voters(folder: Path, nodes: Sequence[Node], *, users: bool, tls: bool) -> list[conf.Voter]:
     password = None
     if users:
         fresh = f"pw-{secrets.token_urlsafe(32)}"
@@ -102,10 +146,6 @@ def write_cluster(
             leaf_port=node.port + LEAF_PORTS_ABOVE if users else None,
         )
         voters.append(voter)
-    write_voters(folder, voters, {node.name: node.host for node in nodes})
-    for path, text in definitions(min(len(nodes), CLUSTER_REPLICAS)).items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text)
     return voters
 
 

@@ -56,6 +56,8 @@ class Held(Struct, frozen=True):
     """of the cluster, as far as this server knows"""
     led: frozenset[str] = frozenset()
     """streams that this server leads"""
+    members: Mapping[str, bool] = {}
+    """servers of the cluster, and whether each takes part, as far as this server knows"""
 
 
 class Damage(Struct, frozen=True, order=True):
@@ -79,7 +81,7 @@ async def holdings(servers: Sequence[str]) -> list[Held] | None:
     login = login_beside(SCRUBBER)
     if login is None:
         return None
-    client = await _connected(servers, login)
+    client = await connected(servers, login)
     try:
         return await _asked(client)
     finally:
@@ -87,7 +89,9 @@ async def holdings(servers: Sequence[str]) -> list[Held] | None:
             await client.close()
 
 
-async def _connected(servers: Sequence[str], login: Login) -> Client:
+async def connected(servers: Sequence[str], login: Login) -> Client:
+    """A connection of a user of the servers' account. Raises Unreachable."""
+
     async def quiet(error: Exception) -> None:
         pass
 
@@ -140,8 +144,13 @@ def _held(answer: Mapping[str, Any]) -> Held:
             streams[str(stream["name"])] = copy
             if (stream.get("cluster") or {}).get("leader") == name:
                 led.add(str(stream["name"]))
-    leader = str((data.get("meta_cluster") or {}).get("leader") or "")
-    return Held(name, streams, leader, frozenset(led))
+    meta = data.get("meta_cluster") or {}
+    members = {
+        str(peer["name"]): bool(peer.get("current")) and not peer.get("offline")
+        for peer in meta.get("replicas") or ()
+    }
+    leader = str(meta.get("leader") or "")
+    return Held(name, streams, leader, frozenset(led), members | {name: True})
 
 
 def damages(held: Sequence[Held]) -> list[Damage]:

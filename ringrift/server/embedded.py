@@ -42,8 +42,9 @@ _FATAL = ("[FTL]", "no space left", "out of space", "out of resources")
 class EmbeddedServer:
     """nats-server as a child process."""
 
-    def __init__(self, data: Path, binary: Path, lock: int) -> None:
+    def __init__(self, data: Path, binary: Path, lock: int, room: int) -> None:
         self.data = data
+        self._room = room
         self._binary = binary
         self._lock = lock
         self._port = 0
@@ -56,14 +57,17 @@ class EmbeddedServer:
         self._last_line = ""
 
     @classmethod
-    async def start(cls, data: Path, *, port: int | None = None) -> EmbeddedServer:
+    async def start(
+        cls, data: Path, *, port: int | None = None, room: int | None = None
+    ) -> EmbeddedServer:
         """Start a server over `data`; without `port` it takes that of the directory, or a free one.
+        `room`: bytes that must be free, for what is going to be written.
 
         Raises AnotherInstance, PortInUse, DiskFull, ServerMissing, ServerTooOld, ServerError."""
         binary = find_binary()
         lock = await _locked(data)
         try:
-            server = cls(data, binary, lock)
+            server = cls(data, binary, lock, DISK_FREE_BYTES_MIN if room is None else room)
             await server._start(port)
         except BaseException:
             os.close(lock)
@@ -136,7 +140,7 @@ class EmbeddedServer:
         raise PortInUse(f"found no free port in {tries}; end programs that use ports")
 
     async def _launch(self, port: int) -> None:
-        _check_space(self.data)
+        _check_space(self.data, self._room)
         self._port = port
         if not addresses.is_free(port):
             raise self._port_in_use()
@@ -242,9 +246,9 @@ def _open_lock(data: Path) -> int:
         raise ServerError(f"the data directory {data} cannot be used: {reason}") from error
 
 
-def _check_space(data: Path) -> None:
+def _check_space(data: Path, room: int) -> None:
     free = shutil.disk_usage(data).free
-    if free < DISK_FREE_BYTES_MIN:
-        lack = f"at least {DISK_FREE_BYTES_MIN // 1024**2} MB are needed"
+    if free < room:
+        lack = f"at least {room // 1024**2} MB are needed"
         remedy = "free some, or name another directory with --data"
         raise DiskFull(f"{free // 1024**2} MB free for {data}, {lack}: {remedy}")

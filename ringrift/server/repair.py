@@ -19,26 +19,27 @@ STEP_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.25
 
 
-async def lead_by_whole(log: Log, damage: Damage, held: Sequence[Held]) -> str:
-    """Make a whole copy the leader of the stream and return its server; nothing is done if one
-    leads. Raises LogUnavailable if there is none or it does not become the leader."""
+async def lead_by_whole(log: Log, damage: Damage, held: Sequence[Held], preferred: str = "") -> str:
+    """Make a whole copy the leader of the stream, the preferred one if it is named, and return its
+    server; nothing is done if one leads. Raises LogUnavailable if there is none, TimeoutError."""
     stream = damage.stream
     damaged = {each.server for each in damages(held) if each.stream == stream}
     cluster = (await log.call(f"STREAM.INFO.{stream}"))["cluster"]
     copies = {peer["name"] for peer in cluster.get("replicas") or () if peer.get("current")}
     leader = str(cluster.get("leader") or "")
-    if leader and leader not in damaged:
+    if leader and leader not in damaged and preferred in ("", leader):
         return leader
     ends = {each.server: each.streams[stream].last for each in held if stream in each.streams}
     whole = sorted(copies - damaged, key=lambda name: (-ends.get(name, 0), name))
     if not whole:
         raise LogUnavailable(f"{stream}: no other copy is whole and current")
-    request = {"placement": {"preferred": whole[0]}}
+    chosen = preferred if preferred in whole else whole[0]
+    request = {"placement": {"preferred": chosen}}
     async with asyncio.timeout(STEP_SECONDS_MAX):
-        while await leader_of(log, stream) in (*damaged, ""):
+        while await leader_of(log, stream) != chosen:
             await log.call(f"STREAM.LEADER.STEPDOWN.{stream}", request, retry=False)
             await asyncio.sleep(POLL_SECONDS * 4)
-    return await leader_of(log, stream)
+    return chosen
 
 
 async def leader_of(log: Log, stream: str) -> str:
@@ -59,12 +60,17 @@ async def repair(log: Log, damage: Damage, look: Look) -> None:
         raise LogUnavailable(
             f"{stream} has {replicas} copies: a damaged one is repaired from three"
         )
+    # the server keeps the leader and the copy that it lists first: after a wrong choice the one
+    # that was given up, now listed last, leads, and the damaged one is no longer kept
+    preferred = ""
     for _ in range(TRIES_MAX):
-        await lead_by_whole(log, damage, await look())
+        await lead_by_whole(log, damage, await look(), preferred)
+        before = {each.server for each in await look() if stream in each.streams}
         await log.call(f"STREAM.UPDATE.{stream}", config | {"num_replicas": replicas - 1})
         try:
             kept = await _members(log, stream, replicas - 1)
             dropped = await _given_up(damage, kept, look)
+            preferred = "" if dropped else next(iter(before - kept), "")
         finally:
             await log.call(f"STREAM.UPDATE.{stream}", config)
         await wait_until_current(log, stream, replicas)

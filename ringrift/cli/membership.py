@@ -1,0 +1,110 @@
+"""`ringrift cluster replace|add`: voters that join and leave a running cluster."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from ringrift.cli.common import Duration, Source, opened
+from ringrift.cluster import membership
+from ringrift.cluster.files import Node, parse_members, read_nodes, write_members
+from ringrift.cluster.local import environment
+from ringrift.cluster.terminal import complain
+from ringrift.errors import CommandError
+from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.server.configuration import Voter
+
+WAIT = timedelta(minutes=30)
+
+
+async def replace(old: str, /, *, by: str, output: Path, wait: Duration = WAIT) -> None:
+    """Replace a voter by one on another machine while the cluster works.
+
+    Run it again after an interruption: it goes on where it was.
+
+    Args:
+        old: Name of the voter that leaves; its machine may be gone.
+        by: NAME=HOST[:PORT] of the new one, a name that no voter had.
+        output: The folder that `cluster init` wrote.
+        wait: How long to wait for servers to start, stop and copy.
+    """
+    (new,) = _one(by)
+    nodes = read_nodes(output)
+    before = [node for node in nodes if node.name not in (old, new.name)]
+    if len(before) == len(nodes) or new.name == old:
+        raise CommandError(f"{old} is no voter of {output}, or has the name of the new one")
+    with environment(_operator(output)):
+        async with opened(_at(output, before)) as log, _within(wait):
+            await membership.refuse_without_quorum(log, old, [new.name])
+            voters = write_members(output, [*before, new], [new])
+            _say_files(output, [new], before)
+            await membership.wait_for(log, [new.name], complain)
+            await membership.wait_for_end(log, old, complain)
+            await membership.remove(log, old)
+            await membership.wait_for_copies(log, old, complain)
+    home = output / "voters" / old
+    if await asyncio.to_thread(home.exists):
+        await asyncio.to_thread(home.rename, output / f"{old}.replaced")
+    print(f"{new.name} has replaced {old}: every stream has all its copies")
+    _say_servers(output, voters)
+
+
+async def add(*, nodes: str, output: Path, wait: Duration = WAIT) -> None:
+    """Add voters to a running cluster, from three to five.
+
+    Args:
+        nodes: NAME=HOST[:PORT],... of the new ones.
+        output: The folder that `cluster init` wrote.
+        wait: How long to wait for their servers to start.
+    """
+    added = parse_members(nodes)
+    names = {node.name for node in added}
+    before = [node for node in read_nodes(output) if node.name not in names]
+    if len(before) + len(added) not in (3, 5):
+        raise CommandError(f"{len(before)} voters and {len(added)} more: a cluster has 3 or 5")
+    with environment(_operator(output)):
+        async with opened(_at(output, before)) as log, _within(wait):
+            voters = write_members(output, [*before, *added], added)
+            _say_files(output, added, before)
+            await membership.wait_for(log, sorted(names), complain)
+    print(f"{', '.join(sorted(names))} take part; `ringrift cluster grow --replicas 5` uses them")
+    _say_servers(output, voters)
+
+
+def _one(by: str) -> list[Node]:
+    nodes = parse_members(by)
+    if len(nodes) != 1:
+        raise CommandError("give one voter with --by, as NAME=HOST[:PORT]")
+    return nodes
+
+
+def _operator(output: Path) -> dict[str, str]:
+    """The environment of a client with all rights. Raises CommandError."""
+    credentials, authority = output / "credentials", output / "authority" / "ca.pem"
+    if not (credentials / "operator.txt").exists():
+        raise CommandError(f"{output} has no users: such a cluster cannot remove a voter")
+    found = {CREDENTIALS: str(credentials / "operator.txt")}
+    return found | ({AUTHORITY: str(authority)} if authority.exists() else {})
+
+
+def _at(output: Path, nodes: Sequence[Node]) -> Source:
+    scheme = "tls" if (output / "authority" / "ca.pem").exists() else "nats"
+    return Source(server=",".join(f"{scheme}://{node.host}:{node.port}" for node in nodes))
+
+
+def _within(wait: timedelta) -> asyncio.Timeout:
+    return asyncio.timeout(wait.total_seconds())
+
+
+def _say_files(output: Path, added: Sequence[Node], others: Sequence[Node]) -> None:
+    for node in added:
+        print(f"{output}/voters/{node.name}: copy it to {node.host}, and start its server there")
+    for node in others:
+        files = f"{output}/voters/{node.name}/ops/voter.conf"
+        print(f"{files}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
+
+
+def _say_servers(output: Path, voters: Sequence[Voter]) -> None:
+    scheme = "tls" if (output / "authority" / "ca.pem").exists() else "nats"
+    servers = ",".join(f"{scheme}://{voter.advertise}" for voter in voters)
+    print(f"clients learn the new address by themselves; from now on: RINGRIFT_SERVER={servers}")

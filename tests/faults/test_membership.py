@@ -1,0 +1,105 @@
+"""Voters that are replaced and added while writers write. Slow: real servers copy everything."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from chaos.writers import writing
+from support.clusters import content, port_with_neighbours
+from support.voters import Voters, voters
+from support.waiting import eventually
+
+from ringrift.cli.membership import add, replace
+from ringrift.cluster.membership import members
+from ringrift.errors import CommandError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
+
+WAIT_SECONDS_MAX = 120.0
+
+
+async def started(made: Voters, name: str) -> None:
+    """Start a new voter as soon as its files are there."""
+    files = made.home(name) / "ops" / "identity.json"
+    await eventually(lambda: _exists(files), WAIT_SECONDS_MAX)
+    await made.start(name)
+
+
+async def _exists(path: Path) -> bool:
+    return await asyncio.to_thread(path.exists)
+
+
+async def part(log: JetStreamLog) -> set[str]:
+    return {name for name, takes_part in (await members(log.servers)).items() if takes_part}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [True, False], ids=["dead", "running"])
+async def test_a_voter_is_replaced_while_writers_write(
+    tmp_path: Path, dead: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with voters(tmp_path) as (made, log):
+        async with writing(made.url) as writers:
+            await eventually(lambda: _written(writers, 50), WAIT_SECONDS_MAX)
+            if dead:
+                await made.stop("c")
+            # when c is replaced by d
+            address = f"d=127.0.0.1:{port_with_neighbours()}"
+            replacing = asyncio.create_task(replace("c", by=address, output=tmp_path))
+            await started(made, "d")
+            if not dead:
+                await eventually(lambda: _has(log, "d"), WAIT_SECONDS_MAX)
+                await made.stop("c")
+            await asyncio.wait_for(replacing, WAIT_SECONDS_MAX)
+            count = sum(len(writer.acknowledged) for writer in writers)
+            await eventually(lambda: _written(writers, count + 50), WAIT_SECONDS_MAX)
+            # then another voter may be lost, and clients go on
+            await made.stop("b")
+            count = sum(len(writer.acknowledged) for writer in writers)
+            await eventually(lambda: _written(writers, count + 20), WAIT_SECONDS_MAX)
+        await made.start("b")
+        await eventually(lambda: _whole(log, {"a", "b", "d"}), WAIT_SECONDS_MAX)
+        # and nothing acknowledged is lost or doubled
+        ids = [entry.id for entry in await content(log, EVENTS)]
+        acknowledged = [item.draft.id for writer in writers for item in writer.acknowledged]
+        assert len(set(ids)) == len(ids)
+        assert set(acknowledged) <= set(ids)
+        addresses = [str(server.netloc) for server in log.client.servers]
+        assert any(address.partition("=")[2] in netloc for netloc in addresses)
+    assert "d has replaced c" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+async def test_three_voters_become_five_and_a_needed_one_stays(tmp_path: Path) -> None:
+    async with voters(tmp_path) as (made, log):
+        new = ",".join(f"{name}=127.0.0.1:{port_with_neighbours()}" for name in "de")
+        adding = asyncio.create_task(add(nodes=new, output=tmp_path))
+        await started(made, "d")
+        await started(made, "e")
+        await asyncio.wait_for(adding, WAIT_SECONDS_MAX)
+        assert await part(log) == set("abcde")
+        # given one that is away, another is not given up
+        await made.stop("a")
+        await eventually(lambda: _without(log, "a"), WAIT_SECONDS_MAX)
+        with pytest.raises(CommandError, match=r"a takes no part: without b the quorum"):
+            await replace("b", by=f"f=127.0.0.1:{port_with_neighbours()}", output=tmp_path)
+        assert not made.home("f").exists()
+
+
+async def _written(writers: list, number: int) -> bool:
+    return sum(len(writer.acknowledged) for writer in writers) >= number
+
+
+async def _has(log: JetStreamLog, name: str) -> bool:
+    return name in await part(log)
+
+
+async def _without(log: JetStreamLog, name: str) -> bool:
+    found = await part(log)
+    return bool(found) and name not in found
+
+
+async def _whole(log: JetStreamLog, names: set[str]) -> bool:
+    return await part(log) == names
