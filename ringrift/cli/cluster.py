@@ -106,8 +106,7 @@ async def grow(
 
     Args:
         replicas: Copies of every stream.
-        origin: First copy everything from this server, or from this data directory; stop all
-            writers before.
+        origin: First copy all of this server, or of this data directory; stop all writers before.
     """
     async with opened(source) as log:
         if origin:
