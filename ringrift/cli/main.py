@@ -55,6 +55,9 @@ COMMANDS = {
         "whatif": "explain:whatif",
         "replay elo": "explain:replay_elo",
         "verify": "explain:verify",
+        "certificate show": "certificates:show_certificate",
+        "certificate export": "certificates:export",
+        "certificate verify": "certificate_check:verify",
     },
     "Play and measure": {
         "play": "play:play",
@@ -138,6 +141,7 @@ COMMANDS = {
 FAMILIES = {
     "events": "Look at events in the log.",
     "export": "Write the log in the formats of other programs.",
+    "certificate": "Show why a network was promoted, to people without the log too.",
     "game": "Look at a game, and play it again.",
     "replay": "Rebuild a projection from the log alone.",
     "model": "Look at networks, derive new ones, and decide which is current.",

@@ -1,6 +1,7 @@
 """Verifies the log all the time, under a lease: what is new within a minute, everything once a day.
 
-Every verifier, the standby ones included, records tree heads of what it reads.
+Every verifier, the standby ones included, records tree heads of what it reads and attests
+promotions that it derives too.
 
 What it finds is a fact, a metric and an alert. The whole log is compared at a bounded share of a
 core; a new run begins a day after the last one, while what is new is still compared."""
@@ -18,9 +19,10 @@ from ringrift.log import marks
 from ringrift.log.errors import ConcurrencyError, LeaseLost
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.process import Drained, Job, Process
+from ringrift.runtime.process import Drained, Process
 from ringrift.runtime.run import run
-from ringrift.trust.heads import HeadWriter
+from ringrift.trust.attesting import Attestor
+from ringrift.trust.heads import HEAD_SECONDS, HeadWriter
 
 ROUND_SECONDS = 20.0
 """Between two looks at what is new. Events are compared one round later, because decisions on them
@@ -34,9 +36,17 @@ FOUND_MAX, TEXT_MAX = 20, 300
 
 async def main(process: Process) -> None:
     """Verify while this process holds the lease; stand by otherwise. Record tree heads always."""
-    heads: dict[str, Job] = {"tree heads": lambda: HeadWriter(process).keep_recording()}
-    async with process.background(heads):
+    async with process.background({"tree heads": lambda: _testify(process)}):
         await _verify_or_stand_by(process)
+
+
+async def _testify(process: Process) -> None:
+    """Record tree heads, and attest promotions, until the process stops."""
+    heads, attestor = HeadWriter(process), Attestor(process)
+    while not process.stopping:
+        for item in [*await heads.round(), *await attestor.round(heads.roots)]:
+            await process.log.append([item])
+        await process.wait(HEAD_SECONDS)
 
 
 async def _verify_or_stand_by(process: Process) -> None:

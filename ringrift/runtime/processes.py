@@ -53,6 +53,12 @@ _ARCHIVE: Facts = (
     *(f.SegmentArchived, f.StreamTrimmed, f.ModelArchived),
     *(f.ArchiveFailed, f.ArchiveRecovered, f.BackupFinished, f.BackupFailed),
 )
+_JUDGED: Facts = (
+    *(f.ModelRegistered, f.EvaluationScored, f.EvaluationFailed, f.RegressionDetected),
+    *(f.GamesRetracted, f.PromotionRejected),
+    *_INCUMBENTS,
+)
+_TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
@@ -219,8 +225,8 @@ _SPECS = (
         8801,
         memory=384 * MIB,
         leased=True,
-        own_writes=(f.VerificationPassed, f.VerificationFailed, f.TreeHeadRecorded),
-        own_reads=(*_GAMES, f.ModelArchived, f.TreeHeadRecorded),
+        own_writes=(f.VerificationPassed, f.VerificationFailed, *_TESTIMONY),
+        own_reads=(*_GAMES, f.ModelArchived, *_TESTIMONY, *_JUDGED),
         own_stores=(f"KV_{topology.MARK_BUCKET}",),
     ),
     ProcessSpec(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 
 from ringrift.events import Draft, UndecodableEvent
-from ringrift.events.facts import HEAD_EVENTS_MAX, LEAF_MARK_CHARS, TreeHeadRecorded
+from ringrift.events.facts import HEAD_EVENTS_MAX, LEAF_MARK_CHARS, ModelPromoted, TreeHeadRecorded
 from ringrift.events.registry import type_of
 from ringrift.log.entry import Entry, matches
 from ringrift.log.errors import LogRewound
@@ -33,6 +33,7 @@ SHIFT_MAX = 100
 ABSENT = leaf_hash(b"")
 """the leaf of a sequence without a message"""
 _HEADS = type_of(TreeHeadRecorded).subject_filter
+_PROMOTIONS = type_of(ModelPromoted).subject_filter
 
 
 def leaf_of(entry: Entry) -> bytes:
@@ -66,18 +67,13 @@ class HeadWriter:
         """under the newest head of any node"""
         self._leaves: deque[bytes] = deque()
         """of the messages after that"""
+        self.roots: dict[int, str] = {}
+        """of the trees whose last message is a promotion, by its sequence"""
         self._last: Entry | None = None
         self._own = 0
         """size of the newest head of this node"""
         self._other = 0
         """sequence of the newest message that is no head: heads alone need no head"""
-
-    async def keep_recording(self) -> None:
-        """Record heads until the process stops. Raises StreamError, LogRewound."""
-        while not self.process.stopping:
-            for item in await self.round():
-                await self.process.log.append([item])
-            await self.process.wait(HEAD_SECONDS)
 
     async def round(self) -> list[Draft]:
         """Read what is new; return the heads to append. Raises StreamError, LogRewound."""
@@ -90,6 +86,8 @@ class HeadWriter:
             if entry is not None:
                 self._take(entry)
             self._leaves.append(leaf)
+            if entry is not None and matches(_PROMOTIONS, entry.subject):
+                self.roots[entry.seq] = self._root()
             # not sooner: an earlier head of the first half would follow it
             if len(self._leaves) == 2 * HEAD_EVENTS_MAX:
                 found.append(self._head())
@@ -109,6 +107,12 @@ class HeadWriter:
             self._covered.append(self._leaves.popleft())
         if head.node == self.process.node:
             self._own = head.size
+
+    def _root(self) -> str:
+        found = self._covered.copy()
+        for leaf in self._leaves:
+            found.append(leaf)
+        return found.root().hex()
 
     def _head(self) -> Draft:
         """A head of the next leaves."""

@@ -42,6 +42,16 @@ class RoleRightsDefined(Fact, subject="trust.{role}.role-rights-defined"):
     about_others: bool
 
 
+class PromotionAttested(ConfigFact, subject="attestation.{config}.promotion-attested"):
+    """A coordinator on `node` derived the `ModelPromoted` at `EVENTS/<promotion>` again from its
+    own reading of the log, whose messages up to that one have the Merkle tree hash `root`."""
+
+    node: Token
+    model: Sha256
+    promotion: Positive
+    root: Sha256
+
+
 class SignaturesRequired(Fact, subject="trust.all.signatures-required"):
     """From now on, a fact counts only if an admitted node signed it whose role may write it;
     earlier facts count as they are."""

@@ -21,7 +21,7 @@ from ringrift.runtime.processes import KEYS, PROCESSES, READ_BY_ALL
 from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 ROOT = Path(processes.__file__).parents[2]
-ROOMS = ("consumers", "runtime", "learning", "deciders")
+ROOMS = ("consumers", "runtime", "learning", "deciders", "trust")
 TABLE = Path(processes.__file__)
 GROUPS = {"REQUESTS", "OUTCOMES"}
 """names of groups of facts, in `ringrift.events.tickets`"""

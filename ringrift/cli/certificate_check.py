@@ -1,0 +1,34 @@
+"""`ringrift certificate verify`, which needs no server, no log and no numerics."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ringrift.errors import CommandError
+from ringrift.trust import certificate
+
+Needed = Annotated[bool, Parameter(negative="")]
+
+
+def verify(file: Path, /, *, keys: Path, attested: Needed = False) -> int:
+    """Check a certificate offline, and say in words what it proves.
+
+    The exit status is 1 if something does not hold.
+
+    Args:
+        file: What `ringrift certificate export` wrote.
+        keys: The public keys that you trust, as `ringrift node list --json` prints them.
+        attested: Also demand that enough coordinators derived the decision again.
+    """
+    trusted = certificate.read_keys(_bytes(keys))
+    finding = certificate.verify(certificate.read(_bytes(file)), trusted)
+    print("\n".join(finding.lines))
+    return 0 if finding.valid and (finding.attested or not attested) else 1
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,199 @@
+"""A promotion is attested by the coordinators that derive it too; its certificate proves what it
+says to people who have nothing but the file and the keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from support.turning_loop import SETTINGS, TurningLoop
+
+from ringrift.errors import CommandError
+from ringrift.events.facts import ModelPromoted, SettingsChanged
+from ringrift.log import read
+from ringrift.log.identity import NodeKey
+from ringrift.runtime.process import Process
+from ringrift.tools.memory_log import MemoryLog
+from ringrift.trust import certificate
+from ringrift.trust.attesting import Attestor, certify
+from ringrift.trust.certificate import Certificate, Finding, Key, Keys
+from ringrift.trust.heads import HeadWriter
+
+NODES = ("c1", "c2", "c3", "c4")
+
+
+@cache
+def key(node: str) -> NodeKey:
+    return NodeKey.new()
+
+
+def keys(*nodes: str) -> Keys:
+    return Keys(tuple(Key(node, key(node).key, ("coordinator",)) for node in nodes))
+
+
+async def looped() -> tuple[TurningLoop, ModelPromoted]:
+    """A loop of three generations, and its newest promotion."""
+    loop = TurningLoop()
+    await loop.put(SettingsChanged(version=1, settings=SETTINGS, why="test"))
+    await loop.turn()
+    *_, (promotion, _) = [item async for item in read.facts(loop.log, ModelPromoted)]
+    return loop, promotion
+
+
+async def attest(loop: TurningLoop, *nodes: str) -> int:
+    """Let the coordinators on some nodes attest what they derive; return how many facts they
+    wrote."""
+    written = 0
+    for node in nodes:
+        log = MemoryLog(loop.log.broker)
+        log.signer = key(node)
+        process = Process("verifier", node, log)
+        heads, attestor = HeadWriter(process), Attestor(process)
+        for _ in range(2):  # newer decisions wait for a round
+            await heads.round()
+            drafts = await attestor.round(heads.roots)
+        written += len(await log.append_each(drafts))
+    return written
+
+
+async def certified(*nodes: str) -> Certificate:
+    loop, promotion = await looped()
+    await attest(loop, *nodes)
+    return await certify(loop.log, promotion.model)
+
+
+def last_line(finding: Finding) -> str:
+    return finding.lines[-1]
+
+
+async def test_three_of_four_coordinators_attest_a_promotion() -> None:
+    found = await certified("c1", "c2", "c4")
+    finding = certificate.verify(found, keys(*NODES))
+    assert finding.valid
+    assert finding.attested
+    assert "attested: 3 of 4 coordinators (c1, c2, c4) derived" in last_line(finding)
+    assert f"promotes network {found.model[:12]} in hex8_2p" in finding.lines[0]
+    assert any("recorded: " in line and " won " in line for line in finding.lines)
+    assert certificate.read(certificate.encoded(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("signers", "trusted"), [(("c1", "c2"), NODES), (NODES, ("c1", "c2", "c3")), ((), NODES)]
+)
+async def test_fewer_leave_it_unattested(
+    signers: tuple[str, ...], trusted: tuple[str, ...]
+) -> None:
+    finding = certificate.verify(await certified(*signers), keys(*trusted))
+    assert finding.valid
+    assert not finding.attested
+    assert last_line(finding).startswith("unattested: ")
+
+
+async def test_a_key_that_is_not_trusted_or_no_coordinator_does_not_count() -> None:
+    found = await certified(*NODES)
+    worker = replace(keys("c4").nodes[0], roles=("worker",))
+    finding = certificate.verify(found, Keys((*keys("c1", "c2", "c3").nodes, worker)))
+    assert "3 of 3 coordinators (c1, c2, c3)" in last_line(finding)
+
+
+async def test_a_promotion_that_does_not_follow_is_not_attested() -> None:
+    loop, promotion = await looped()
+    recorded = [item async for item in read.facts(loop.log, ModelPromoted)]
+    forged = replace(promotion, model="ef" * 32)
+    await loop.put(forged, recorded[-1].meta.cause, "forged", "promoter@c1")
+    count = await attest(loop, "c1")
+    assert count == len(recorded)
+    found = await certify(loop.log, forged.model)
+    assert found.attestations == ()
+
+
+async def test_attestations_are_not_repeated_after_a_restart() -> None:
+    loop, _ = await looped()
+    assert await attest(loop, "c1") > 0
+    assert await attest(loop, "c1") == 0
+
+
+async def test_whatever_is_changed_is_found() -> None:
+    found = await certified(*NODES)
+    trusted = keys(*NODES)
+    for index, item in enumerate(found.events):
+        for changed in (
+            replace(item, body=item.body.replace('"data":{', '"data": {')),
+            replace(item, time_ns=item.time_ns + 1),
+            replace(item, seq=item.seq + 1),
+            replace(item, proof=item.proof[1:]),
+        ):
+            events = (*found.events[:index], changed, *found.events[index + 1 :])
+            finding = certificate.verify(replace(found, events=events), trusted)
+            assert not finding.valid
+            assert f"EVENTS/{changed.seq} is not in the tree" in " ".join(finding.lines)
+    for other in (
+        replace(found, model="ab" * 32),
+        replace(found, config="hex8_3p"),
+        replace(found, size=found.size - 1),
+        replace(found, root="00" * 32),
+        replace(found, root="zz"),
+        replace(found, events=found.events[:-1]),
+        replace(found, events=found.events[-1:]),
+    ):
+        assert not certificate.verify(other, trusted).valid
+
+
+async def test_an_attestation_of_something_else_does_not_count() -> None:
+    found = await certified(*NODES)
+    one, two, *rest = found.attestations
+    assert '"root":"' in one.body
+    changed = replace(one, body=one.body.replace(found.root, "0" * 64))
+    unsigned = replace(two, body=two.body.partition(',"author"')[0] + "}")
+    attestations = (changed, unsigned, *rest)
+    finding = certificate.verify(replace(found, attestations=attestations), keys(*NODES))
+    assert "unattested: 2 of 4" in last_line(finding)
+
+
+async def test_a_network_that_was_never_promoted_has_no_certificate() -> None:
+    loop, _ = await looped()
+    with pytest.raises(CommandError, match="no networks that were promoted start with 'zz'"):
+        await certify(loop.log, "zz")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"format":"x"}', b"\xff"])
+def test_other_files_are_refused_in_a_line(data: bytes) -> None:
+    with pytest.raises(CommandError, match="certificate"):
+        certificate.read(data)
+    with pytest.raises(CommandError, match="no file of keys"):
+        certificate.read_keys(data)
+
+
+OFFLINE = """
+import sys
+from ringrift.cli.main import main
+status = main(["certificate", "verify", sys.argv[1], "--keys", sys.argv[2], "--attested"])
+loaded = {"torch", "numba", "nats", "numpy"} & sys.modules.keys()
+sys.exit(f"imported {loaded}" if loaded else status)
+"""
+
+
+async def test_it_is_verified_offline_without_numerics(tmp_path: Path) -> None:
+    found = await certified(*NODES)
+    paths = [tmp_path / "certificate.json", tmp_path / "keys.json"]
+    paths[0].write_bytes(certificate.encoded(found))
+    listed: dict[str, Any] = {"nodes": msgspec.to_builtins(keys(*NODES).nodes), "required": True}
+    paths[1].write_text(json.dumps(listed))
+    command = [sys.executable, "-c", OFFLINE, *map(str, paths)]
+    done = ran(command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "attested: 4 of 4 coordinators" in done.stdout
+    listed["nodes"] = listed["nodes"][:3]
+    paths[1].write_text(json.dumps(listed))
+    assert ran(command).returncode == 1
+
+
+def ran(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
