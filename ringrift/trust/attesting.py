@@ -133,7 +133,7 @@ async def _stored(log: Log, seq: int, tree: Tree | None = None, size: int = 0) -
     proof = tree.inclusion(seq - 1, size) if tree else []
     return Stored(
         seq=seq,
-        time_ns=entry.stamp_ns,
+        time_ns=str(entry.stamp_ns),
         subject=entry.subject,
         body=entry.body.decode(),
         proof=tuple(item.hex() for item in proof),

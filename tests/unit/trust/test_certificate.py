@@ -4,6 +4,8 @@ says to people who have nothing but the file and the keys."""
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -23,9 +25,12 @@ from ringrift.runtime.process import Process
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.trust import certificate
 from ringrift.trust.attesting import Attestor, certify
-from ringrift.trust.certificate import Certificate, Finding, Key, Keys
+from ringrift.trust.certificate import Certificate, Finding, Key, Keys, Stored
 from ringrift.trust.heads import HeadWriter
+from ringrift.trust.merkle import Tree
 
+ROOT = Path(__file__).parents[3]
+SECOND = ROOT / "docs" / "scripts" / "verify_certificate.mjs"
 NODES = ("c1", "c2", "c3", "c4")
 
 
@@ -126,7 +131,7 @@ async def test_whatever_is_changed_is_found() -> None:
     for index, item in enumerate(found.events):
         for changed in (
             replace(item, body=item.body.replace('"data":{', '"data": {')),
-            replace(item, time_ns=item.time_ns + 1),
+            replace(item, time_ns=item.time_ns + "1"),
             replace(item, seq=item.seq + 1),
             replace(item, proof=item.proof[1:]),
         ):
@@ -197,3 +202,31 @@ async def test_it_is_verified_offline_without_numerics(tmp_path: Path) -> None:
 
 def ran(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+async def test_a_second_implementation_finds_the_same(tmp_path: Path) -> None:
+    found = await certified("c1", "c2", "c3")
+    forged = replace(found, events=(replace(found.events[0], time_ns="1"), *found.events[1:]))
+    cases = [(found, NODES, 0), (found, NODES[:3], 3), (found, ("c1", "c4", "x", "y"), 3)]
+    for made, trusted, status in [*cases, (forged, NODES, 1)]:
+        paths = [tmp_path / "certificate.json", tmp_path / "keys.json"]
+        paths[0].write_bytes(certificate.encoded(made))
+        paths[1].write_bytes(msgspec.json.encode(keys(*trusted)))
+        done = ran(["node", str(SECOND), *map(str, paths)])
+        assert (done.returncode, done.stderr) == (status, ""), done.stdout
+        finding = certificate.verify(made, keys(*trusted))
+        assert (finding.valid, finding.attested) == (status != 1, status == 0)
+
+
+def test_the_example_of_the_page_is_right() -> None:
+    text = (ROOT / "docs" / "certificates.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert ran([sys.executable, "-c", code]).stdout == printed
+    leaves = [
+        Stored(seq=0, time_ns=f"{time}000000000", subject="ringrift.a.all.b", body='{"data":{}}')
+        for time in (1, 2)
+    ]
+    assert Tree([item.leaf for item in leaves]).root(2).hex() == printed.strip()
+    assert f"`{leaves[0].leaf.hex()}`" in text
