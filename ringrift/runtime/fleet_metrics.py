@@ -153,8 +153,15 @@ async def measure_configs(metrics: Metrics, log: Log) -> None:
     kind = type_of(f.GameCompleted)
     request = {"subjects_filter": kind.subject_filter}
     info = await log.call(f"STREAM.INFO.{kind.stream}", request)
+    trimmed = await log.archive.trimmed(kind.stream)
+    archived = Counter[str]()
+    for segment in log.archive.segments_of(kind.stream, 1, trimmed):
+        archived.update(segment.completed)
     for subject, count in (info["state"].get("subjects") or {}).items():
-        metrics.set("ringrift_games", count, subject.split(".")[2])
+        newest = await log.last(kind.stream, subject) if trimmed else None
+        twice = newest is not None and newest.seq <= trimmed  # in the stream and archived
+        config = subject.split(".")[2]
+        metrics.set("ringrift_games", count + archived[config] - twice, config)
 
 
 async def targets(log: Log, node: str, now: Callable[[], float]) -> list[Target]:

@@ -9,12 +9,14 @@ import msgspec
 
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.cluster.streams import Infos, consumer_infos, server_version, stream_infos
+from ringrift.events.facts import BackupFinished
 from ringrift.log.entry import stamp_of
-from ringrift.log.errors import Unreachable
+from ringrift.log.errors import StreamError, Unreachable
 from ringrift.log.holdings import blank, damages, holdings
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.object_store import ObjectStore
 from ringrift.log.presence import Presence
-from ringrift.log.read import settings_in_force
+from ringrift.log.read import latest, settings_in_force
 from ringrift.log.topology import (
     CONSUMERS,
     DEAD,
@@ -83,6 +85,12 @@ async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
     yield await _dead_letters(log)
     yield await _cluster(log)
     yield await _clock(log)
+    settings, _ = await settings_in_force(log)
+    for name, place in (("archive", settings.archive.place), ("backup", settings.backup.place)):
+        if place:
+            yield await _store(name, place)
+    if settings.backup.place:
+        yield await _backup(log, settings.backup.every_hours)
 
 
 def copies(streams: Infos) -> list[Finding]:
@@ -209,3 +217,24 @@ async def _clock(log: JetStreamLog) -> Finding:
     if skew > CLOCK_SKEW_SECONDS_MAX:
         return warn("clock", text, "let both machines follow NTP")
     return ok("clock", text)
+
+
+async def _store(name: str, place: str) -> Finding:
+    """Whether this machine can use an object store, with the credentials it has here."""
+    try:
+        await ObjectStore(place).check()
+    except StreamError as error:
+        remedy = f"set the store's credentials, or `ringrift settings --set {name}.place=...`"
+        return warn(name, str(error), remedy)
+    return ok(name, f"{place} can be written and read")
+
+
+async def _backup(log: JetStreamLog, every_hours: float) -> Finding:
+    newest = await latest(log, BackupFinished)
+    if newest is None:
+        return warn("backup", "none was made yet", "start a node with the role archiver")
+    hours = (datetime.now(UTC) - newest.meta.time).total_seconds() / 3600.0
+    text = f"{newest.event.name} is {hours:.1f} h old"
+    if hours > 2 * every_hours:
+        return warn("backup", text, "look at the archiver: `ringrift status` says what failed")
+    return ok("backup", text)

@@ -55,8 +55,8 @@ async def move(
         tail = await process.log.tail(
             stream
         )  # own facts are events too: they wait for the next round
-        while not process.stopping and (entries := await _closed(process, stream, settings, tail)):
-            await _archive(process, fence, store, stream, entries)
+        while not process.stopping and (entries := await closed(process, stream, settings, tail)):
+            await store_segment(process, fence, store, stream, entries)
         await _trim(process, fence, stream, settings, trims)
     finally:
         await _measure(process, stream, settings)
@@ -70,7 +70,7 @@ def keep_seconds(stream: str, settings: ArchiveSettings) -> float | None:
     return max(hours, KEEP_HOURS_MIN) * HOUR if hours else None
 
 
-async def _closed(
+async def closed(
     process: Process, stream: str, settings: ArchiveSettings, tail: int
 ) -> list[Entry]:
     """The messages of the next segment up to `tail`; none if no range is closed."""
@@ -125,13 +125,15 @@ async def _complete(log: Log, stream: str, start: int, found: list[Entry]) -> li
     return whole
 
 
-async def _archive(
+async def store_segment(
     process: Process,
     fence: Expect,
     store: ObjectStore,
     stream: StreamName,
     entries: Sequence[Entry],
 ) -> None:
+    """Store messages as a segment, read it back, compare it, and record it. Raises StoreError,
+    BlobCorrupt."""
     data = await asyncio.to_thread(segments.encode, entries)
     digest = hashlib.sha256(data).hexdigest()
     first, last = entries[0], entries[-1]

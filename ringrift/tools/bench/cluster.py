@@ -147,7 +147,7 @@ class _Three:
         logs = [await JetStreamLog.open(self.cluster.url, name="bench") for _ in range(writers)]
         try:
             before, each = await self.log.tail(GAMES), games // writers
-            drafts = [[_game(next(self.names)) for _ in range(each)] for _ in logs]
+            drafts = [[bench_game(next(self.names)) for _ in range(each)] for _ in logs]
             began = time.perf_counter()
             await asyncio.gather(*map(_write_games, logs, drafts))
             seconds = time.perf_counter() - began
@@ -222,7 +222,8 @@ async def _write_games(log: JetStreamLog, drafts: list[Draft]) -> None:
     await asyncio.gather(*map(append, drafts))
 
 
-def _game(number: int) -> Draft:
+def bench_game(number: int) -> Draft:
+    """A game of the usual size, without moves."""
     fact = GameCompleted(
         game=f"bench-{number}",
         config="hex8_2p",
