@@ -14,13 +14,16 @@ import pytest
 from chaos import servers
 from chaos.servers import recovered
 from support.clusters import event
+from support.voters import voters
 from support.waiting import eventually, insist
 
 from ringrift.consumers.verification.streams import differing_copies
-from ringrift.log.errors import StreamError, VoterAway
+from ringrift.log.errors import ServerError, StreamError, VoterAway
+from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
 from ringrift.server.ensure import ensure
+from ringrift.server.voter import check
 
 EVENTS_WRITTEN = 400
 WAIT_SECONDS_MAX = 60.0
@@ -96,3 +99,39 @@ async def test_nothing_is_created_beside_a_log_that_one_voter_holds(tmp_path: Pa
 
 async def names(log: JetStreamLog) -> list[str]:
     return list((await log.call("STREAM.NAMES")).get("streams") or [])
+
+
+@pytest.mark.slow
+async def test_blank_voters_and_the_one_that_holds_the_log_are_named(tmp_path: Path) -> None:
+    async with voters(tmp_path) as (made, log):
+        await log.append_each([event(number) for number in range(EVENTS_WRITTEN)])
+        await eventually(lambda: everywhere(log), WAIT_SECONDS_MAX)
+        # given two voters that come back with empty disks, before the third
+        await made.stop(*"abc")
+        for name in "ab":
+            shutil.rmtree(made.store(name))
+            with pytest.raises(ServerError, match="was started before"):
+                check(made.home(name))
+            check(made.home(name), empty=True)
+            await made.start(name)
+        await eventually(lambda: leader_of_nothing(log), WAIT_SECONDS_MAX)
+        await made.start("c")
+        # then the servers say who holds what, and nothing is created
+        said = f"a and b are blank, c holds EVENTS up to {EVENTS_WRITTEN}: stop a and b"
+        assert said in await eventually(lambda: named(log), WAIT_SECONDS_MAX)
+        with pytest.raises(VoterAway, match=said):
+            await ensure(log, replicas=2)
+
+
+async def leader_of_nothing(log: JetStreamLog) -> bool:
+    held = await holdings(log.servers) or ()
+    return len(held) == 2 and all(each.leader and not each.streams for each in held)
+
+
+async def named(log: JetStreamLog) -> str:
+    return blank(await holdings(log.servers) or ())
+
+
+async def everywhere(log: JetStreamLog) -> bool:
+    held = await holdings(log.servers) or ()
+    return [each.streams[EVENTS].messages for each in held] == [EVENTS_WRITTEN] * 3

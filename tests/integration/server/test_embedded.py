@@ -12,6 +12,7 @@ import sys
 from collections import namedtuple
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -268,3 +269,14 @@ async def test_it_ends_with_its_killed_parent(tmp_path: Path) -> None:
     await parent.wait()
     again = await EmbeddedServer.start(tmp_path)  # waits for the end of the orphan
     await again.stop()
+
+
+async def test_a_command_that_reads_needs_no_free_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
+    with pytest.raises(DiskFull, match="at least 512 MB are needed"):
+        await EmbeddedServer.start(tmp_path)
+    server = await EmbeddedServer.start(tmp_path, room=0)
+    assert server.running
+    await server.stop()
