@@ -140,7 +140,7 @@ async def backup(*, to: str, keep: PositiveInt | None = None, session: Session =
 
 
 async def backups(*, at: str, json: Json = False) -> None:
-    """List the finished backups at a place, the oldest first.
+    """Show the finished backups at a place, the oldest first.
 
     Args:
         at: A directory, or a URL such as s3://bucket/prefix.

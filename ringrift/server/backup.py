@@ -26,7 +26,6 @@ from msgspec import Struct
 
 from ringrift.log.errors import BlobMissing, ServerError
 from ringrift.log.object_store import ObjectStore
-from ringrift.server import s2
 from ringrift.server.grow import CHUNK_BYTES, Report, Snapshot, Source
 
 OLD_MANIFEST = "backup.json"
@@ -117,6 +116,8 @@ async def _stored(
     store: ObjectStore, snapshot: Snapshot, known: dict[str, int]
 ) -> AsyncIterator[Part]:
     """Store the parts of a snapshot that are not known, and yield all."""
+    from ringrift.server import s2  # compiled
+
     async for data in _split(s2.decoded(snapshot.chunks)):
         if len(data) <= INLINE_BYTES_MAX:
             yield Part(inline=data)
@@ -229,6 +230,8 @@ async def load(place: str, name: str | None = None) -> Source:
 
 
 async def _snapshot(store: ObjectStore, saved: Saved) -> Snapshot:
+    from ringrift.server import s2  # compiled
+
     async def parts() -> AsyncIterator[bytes]:
         for part in saved.parts:
             yield part.inline or await store.get_checked(f"objects/{part.digest}", part.digest)
