@@ -66,13 +66,14 @@ class Tables:
     def __init__(self, log: Log, folder: Path, touch: Callable[[], None]) -> None:
         self.log, self.folder, self._touch = log, folder, touch
         self.file = folder / FILE
-        self.seq = 0
-        """of the newest event in the tables"""
+        self.seq = -1
+        """of the newest event in the tables, -1 before there are any"""
         self._serving = CHILD, "serve", str(self.file)
         self._children, self._server = Children("SQL"), Server("SQL")
         self._answers = Answers[list[Answer]](touch)
         self._ready: dict[Statements, Rows] = {}
         self._filling: asyncio.Task[None] | None = None
+        self._problem: HTTPException | None = None
         self._filled = -FRESH_SECONDS
 
     async def fill(self, seq: int, wait: float) -> bool:
@@ -80,20 +81,23 @@ class Tables:
         tables, for the first of which this waits so many seconds. Raises HTTPException."""
         if self._filling is None and seq != self.seq and self._age() > FRESH_SECONDS:
             self._filling = asyncio.create_task(self._fill(seq))
-        if not self.seq and self._filling:
+        if self.seq < 0 and self._filling:
             await asyncio.wait([self._filling], timeout=wait)
-            if self._filling and self._filling.done():
-                await self._filling
-        return self.seq > 0 or seq == 0
+        if self.seq < 0 and self._problem:
+            raise self._problem
+        return self.seq >= 0
 
     def _age(self) -> float:
         return time.monotonic() - self._filled
 
     async def _fill(self, seq: int) -> None:
+        self._problem = None
         try:
             await self.read_log()
             await self._server.renew(self._serving)
             self.seq = seq
+        except HTTPException as error:
+            self._problem = error
         finally:
             self._filled, self._filling = time.monotonic(), None
             self._touch()

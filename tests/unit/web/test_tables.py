@@ -159,6 +159,17 @@ async def test_a_statement_is_answered_with_links(pages: Site) -> None:
     assert "file system operations are disabled" in refused
 
 
+async def test_tables_that_cannot_be_filled_are_told(
+    pages: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: Tables) -> None:
+        raise HTTPException(503, "the tables cannot be filled: no room")
+
+    monkeypatch.setattr(Tables, "read_log", fails)
+    assert "no room" in await answered(pages, "/sql?q=FROM+log")
+    assert "no room" in await answered(pages, "/cost")
+
+
 @pytest.mark.slow
 async def test_rows_come_as_csv_and_parquet(pages: Site, tmp_path: Path) -> None:
     query = quote("SELECT seq, type FROM log ORDER BY seq")
