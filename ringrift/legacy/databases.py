@@ -35,6 +35,8 @@ from ringrift.legacy.replay import OldGame
 SQLITE: Final = b"SQLite format 3\x00"
 _MOVE: Final = {form: msgspec.json.Decoder(form) for form in FORMS}
 _RECORD: Final = msgspec.json.Decoder(Record)
+DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""errors of a damaged file; the library fails to decode some of its own messages"""
 _BESIDE: Final = ("-wal", "-journal", "-shm")
 
 
@@ -97,7 +99,7 @@ def games_of(database: sqlite3.Connection) -> Iterator[OldGame]:
         row = row_of(found)
         try:
             yield _game(database, known, row)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             why = f"the file is damaged here: {error}"
             yield OldGame(id=str(row.get("game_id")), defect=("unreadable", why))
 
@@ -128,7 +130,7 @@ def _game(database: sqlite3.Connection, known: dict[str, set[str]], row: dict[st
         rows = map(row_of, database.execute(query, (name,)))
         game.players = tuple(str(one["ai_type"] or one["player_type"]) for one in rows)
     if row.get("moves"):
-        read_moves(game, row["moves"].encode())
+        read_moves(game, str(row["moves"]).encode())
     elif "move_json" in known.get("game_moves", ()):
         _read_rows(database, game)
     elif "game_moves" in known:
@@ -166,6 +168,6 @@ def _first_state(
             with contextlib.suppress(OSError, EOFError, TypeError):
                 return state_of(gzip.decompress(found[0]) if found[1] else found[0])
     try:  # a converted record is kept whole
-        return first_state(decoded(_RECORD, (row.get("metadata_json") or "{}").encode()))
+        return first_state(decoded(_RECORD, str(row.get("metadata_json") or "{}").encode()))
     except ValueError:
         return State()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ringrift.errors import CommandError
-from ringrift.insight.board.recorded_game import WINNER_TAG
+from ringrift.insight.board.recorded_game import RECORD_BYTES_MAX, WINNER_TAG
 from ringrift.legacy import databases, records
 from ringrift.legacy.replay import OldGame
 from ringrift.legacy.words import REFUSED
@@ -23,7 +23,6 @@ ENDINGS: Final = (
 )
 """of the files that are taken from a directory; a file that is named is taken whatever its name"""
 HEAD_BYTES: Final = 64
-RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 class RatingsFound(Exception):
@@ -71,7 +70,7 @@ def games_of(path: Path) -> Iterator[Found]:
             yield from (Found(game, at) for game, at in records.games_in(path))
         else:
             raise CommandError(REFUSED["unknown"])
-    except sqlite3.DatabaseError as error:
+    except databases.DAMAGE as error:
         raise CommandError(f"the database cannot be read: {error}") from error
     except OSError as error:
         raise CommandError(f"cannot be read: {error.strerror or error}") from error
@@ -85,7 +84,7 @@ def _head(path: Path) -> bytes:
     try:
         with gzip.open(path) as packed:
             return packed.read1(HEAD_BYTES)
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise CommandError(f"the gzip stream is damaged from its beginning: {error}") from error
 
 
@@ -105,7 +104,7 @@ def _refusal(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return REFUSED["archive"]
     return REFUSED["arrays" if all(name.endswith(".npy") for name in names) else "weights"]
 

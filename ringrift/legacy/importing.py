@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import re
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ from ringrift.events import Draft, Fact, draft, facts as f
 from ringrift.events.tickets import import_ticket
 from ringrift.insight.heads import game_heads
 from ringrift.learning import targets
+from ringrift.legacy.databases import DAMAGE
 from ringrift.legacy.elo import Match, import_matches, matches_in
 from ringrift.legacy.files import ENDINGS, RatingsFound, files_of, games_of
 from ringrift.legacy.replay import OldGame, Verdict, config_of, judge
@@ -171,7 +171,7 @@ class Importer:
         """Note the matches of a database of ratings."""
         try:
             matches, found.unrated = matches_in(path)
-        except (CommandError, sqlite3.DatabaseError) as error:
+        except (CommandError, *DAMAGE) as error:
             found.problem = str(error)
             return
         found.matches = len(matches)

@@ -22,7 +22,6 @@ _SIZES: Final = {8: "square8", 9: "hex8", 19: "square19", 25: "hexagonal"}
 """boards of records that name only the size of the grid"""
 NOTHING: Final = Raw(b"")
 """of a field that a record lacks"""
-_GZIP: Final = b"\x1f\x8b"
 _DAMAGE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -245,7 +244,7 @@ def games_in(path: Path) -> Iterator[tuple[OldGame, int]]:
 
 def _chunks(path: Path, size: int = 1 << 20) -> Iterator[tuple[bytes, int]]:
     with path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
+        packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         file: Any = gzip.GzipFile(fileobj=raw) if packed else raw
         while True:

@@ -135,7 +135,8 @@ class _Replay:
         self.fixed = np.array(fixed, np.int64)
         """codes of the moves, 0 where the record leaves several possible"""
         self.codes = self.fixed.copy()
-        seats = [-1 if move.player is None else move.player for move in moves]
+        named = (None, *range(1, 5))
+        seats = [(named.index(m.player) or -1) if m.player in named else 5 for m in moves]
         self.seats = np.array(seats or [-1] * len(fixed), np.int64)
         self.failure: _Failure | None = None
 

@@ -324,7 +324,7 @@ def card(manifest: Manifest) -> str:
     ]
     lines += ["---", "", f"# RingRift: {name}", ""]
     until = f"{manifest.stream}/{manifest.until}"
-    lines += [f"{manifest.rows:,} rows in {len(manifest.parts)} files, up to {until}.", ""]
+    lines += [f"{manifest.rows:,} rows, up to {until}; files: {len(manifest.parts)}.", ""]
     lines += ["| column | type | meaning |", "|---|---|---|"]
     lines += [f"| `{one.name}` | {one.type} | {one.meaning} |" for one in manifest.columns]
     if manifest.format == "npz":

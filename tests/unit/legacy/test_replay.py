@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import shutil
 import sqlite3
 from pathlib import Path
@@ -193,3 +195,29 @@ def test_a_record_of_ours_whose_game_ended_within_a_turn_is_read_back(tmp_path: 
     (again,) = verdicts(record)
     assert (again.kind, again.moves, again.end) == (found.kind, found.moves, found.end)
     assert name_of(again) == fact.game == again.game.id
+
+
+@pytest.mark.parametrize("kind", ["db", "jsonl", "jsonl.gz"])
+def test_damaged_bytes_never_stop_an_import(kind: str, tmp_path: Path) -> None:
+    """Found by changing bytes at random: errors of libraries that are not those of damage."""
+    record = old_record(play_game("square8_2p", 3))
+    path = tmp_path / f"game.{kind}"
+    if kind == "db":
+        write_database(path, [record])
+    else:
+        write_lines(path, [record], packed=kind.endswith("gz"))
+    whole, rng = path.read_bytes(), random.Random(1)
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(12):
+            data[rng.randrange(min(len(data), 4096))] = rng.randrange(256)
+        path.write_bytes(data)
+        with contextlib.suppress(CommandError):
+            verdicts(path)
+
+
+def test_a_seat_that_no_game_has_is_a_wrong_seat(tmp_path: Path) -> None:
+    moves = old_record(play_game("square8_2p", 3))["moves"]
+    for seat in (0, -1, 10**20):
+        found = judged(tmp_path, moves=[moves[0] | {"player": seat}, *moves[1:]])
+        assert (found.kind, found.at) == ("wrong_seat", 0)
