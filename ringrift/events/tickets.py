@@ -1,5 +1,6 @@
 """Tickets: the commands on `WORK`. Each follows from a request, the fact that its `cause` names."""
 
+from itertools import accumulate
 from typing import cast, get_args
 
 import msgspec
@@ -74,15 +75,18 @@ def tickets_of(event: Request, position: str) -> list[Ticket]:
         case f.ReanalysisRequested():
             return [ReanalysisTicket(ticket=f"reanalysis-{token}", cause=position, request=event)]
     step = event.games_per_ticket
+    sizes = event.tickets or [
+        min(step, event.games - first) for first in range(0, event.games, step)
+    ]
     return [
         SelfplayTicket(
-            ticket=f"selfplay-{token}-{first // step}",
+            ticket=f"selfplay-{token}-{number}",
             cause=position,
             plan=event,
-            first_game=first,
-            games=min(step, event.games - first),
+            first_game=end - games,
+            games=games,
         )
-        for first in range(0, event.games, step)
+        for number, (games, end) in enumerate(zip(sizes, accumulate(sizes), strict=True))
     ]
 
 

@@ -97,8 +97,13 @@ class ConfigView:
     playing: int | None = None
     """Generation whose games are being played."""
     training: facts.TrainingProgressed | None = None
+    left: dict[str, int] = field(default_factory=lambda: {"own": 0, "ahead": 0})
+    """Games to play: those that a generation waits for, those that are played meanwhile."""
     training_now: int | None = None
-    """Generation whose network is being trained."""
+    """Generation whose network is being trained, or is to be."""
+    training_started: bool = False
+    delayed: tuple[facts.TrainingDelayed, datetime] | None = None
+    """What a due training waits for, and since when."""
     training_failed: int | None = None
     """Generation whose training failed, until another is requested."""
     current: str | None = None
@@ -115,18 +120,25 @@ class ConfigView:
 
     @property
     def doing(self) -> str:
-        """The step of the loop that the config is in."""
+        """The step of the loop that the config is in, or what it waits for."""
+        ahead = ", playing ahead" if self.left["ahead"] > 0 else ""
         if self.training_now is not None:
-            return f"training generation {self.training_now}"
-        if self.games < self.games_planned:
+            step = "training" if self.training_started else "waiting for a trainer for"
+            return f"{step} generation {self.training_now}{ahead}"
+        newest = max(self.unjudged, default=-1)
+        if self.left["own"] > 0 and newest <= (self.playing or 0) and not self.delayed:
             return f"playing generation {self.playing}"
         if self.training_failed is not None:
             return f"stopped by the failed training of generation {self.training_failed}"
         if any(self.generations[number].evaluation_failed for number in self.unjudged):
-            return f"stopped by a failed evaluation of generation {max(self.unjudged)}"
+            return f"stopped by a failed evaluation of generation {newest}"
+        if self.delayed is not None:
+            fact, since = self.delayed
+            longest = "" if fact.seconds_max is None else f", at most {fact.seconds_max:.0f} s"
+            return f"waiting for {fact.reason} since {since:%H:%M:%S} UTC{longest}{ahead}"
         if self.unjudged:
-            return f"evaluating generation {max(self.unjudged)}"
-        return "exporting" if self.games else "starting"
+            return f"evaluating generation {newest}{ahead}"
+        return f"waiting for shards of generation {self.playing}" if self.games else "starting"
 
     def generation(self, number: int) -> Generation:
         """Return the row of a generation, created if missing; it may be changed."""
@@ -156,9 +168,11 @@ class ConfigView:
                     self.games_before = self.games_planned
                 self.games_planned += event.games
                 self.playing = event.generation
+                self.left["ahead" if event.spare else "own"] += event.games
             case facts.SelfplayFinished():
                 self.games += event.games
                 self.games_planned -= event.lost  # they are planned again
+                self.left["ahead" if event.spare else "own"] -= event.games + event.lost
                 self.plies += event.plies
                 self.play_seconds += event.play_seconds
             case facts.ShardExported():
@@ -171,9 +185,14 @@ class ConfigView:
                 row = self.generation(event.generation)
                 row.games, row.samples = self.games, event.samples
                 self.training_now, self.training_failed = event.generation, None
+                self.training_started, self.delayed = False, None
+            case facts.TrainingDelayed():
+                self.delayed = event, time
+            case facts.TrainingStarted() | facts.TrainingCheckpointed():
+                self.training_started = True
             case facts.TrainingProgressed():
                 self.generation(event.generation)
-                self.training = event
+                self.training, self.training_started = event, True
             case facts.TrainingFinished():
                 row = self._trained(event.generation, event.model)
                 row.steps, row.loss = event.steps, event.loss

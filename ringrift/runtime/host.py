@@ -57,6 +57,17 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def yield_to_others(nice: int) -> None:
+    """Lower the priority of this process, as far as the system allows: more urgent work on the same
+    cores goes first."""
+    if nice:
+        with contextlib.suppress(OSError):
+            os.nice(nice)
+        # Linux groups the processes of a session, and compares groups before processes
+        with contextlib.suppress(OSError):
+            (PROC / "self" / "autogroup").write_text(str(nice))
+
+
 def memory_bytes(cgroup: Path = CGROUP) -> int:
     """Memory of this machine, or the container's limit if that is less."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

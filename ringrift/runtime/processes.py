@@ -103,6 +103,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     - `memory`: bytes that one process needs
     - `work`: the kind of tickets it takes
     - `per_core`: without a GPU, one process per core runs
+    - `nice`: its scheduling priority: training comes first, then matches, then games
     - `leased`: only the holder of the lease of this name acts; the others are hot standbys
     - `decides`: modules of `ringrift.deciders` that it runs, in this order
     - `own_writes`, `own_reads`: facts besides those of its deciders and of all processes
@@ -120,6 +121,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     memory: int = 96 * MIB
     work: f.WorkKind | None = None
     per_core: bool = False
+    nice: int = 0
     leased: bool = False
     decides: tuple[str, ...] = ()
     own_writes: Facts = ()
@@ -264,6 +266,7 @@ _SPECS = (
         memory=768 * MIB,
         work="selfplay",
         per_core=True,
+        nice=10,
         own_writes=(*_GAMES, f.SelfplayFinished, f.ReanalysisFinished, f.FallbackModelUsed),
         own_reads=(*_REVISED, f.SelfplayFinished, *_INCUMBENTS),
     ),
@@ -285,6 +288,7 @@ _SPECS = (
         memory=768 * MIB,
         work="evaluation",
         per_core=True,
+        nice=5,
         own_writes=(f.GameCompleted, f.EvaluationStarted, f.EvaluationScored, f.EvaluationFailed),
         own_reads=(f.GameCompleted, f.EvaluationScored),
     ),

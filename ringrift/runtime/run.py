@@ -28,7 +28,7 @@ from ringrift.log.republish import republish
 from ringrift.runtime.decide import act
 from ringrift.runtime.endpoints import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
-from ringrift.runtime.host import node_name
+from ringrift.runtime.host import node_name, yield_to_others
 from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
@@ -50,6 +50,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--node", default=node, help="name of this machine in facts")
     options = parser.parse_args(arguments)
     configure_logs()
+    if name in PROCESSES:
+        yield_to_others(PROCESSES[name].nice)
     try:
         asyncio.run(_connect_and_live(name, options.node, options.server, main))
     except StreamError as error:

@@ -62,11 +62,12 @@ class _Node:
     """The sums of one node."""
 
     def __init__(self) -> None:
-        self.cores = 1
+        self.cores, self.players = 1, 0
         self.busy, self.waited = defaultdict[str, float](float), defaultdict[str, float](float)
 
     def add(self, workers: list[Heartbeat], passed: float) -> None:
         self.cores = workers[0].cores
+        self.players = sum(work_of(beat.consumer) == "selfplay" for beat in workers)
         threads = defaultdict[str, int](int)
         for beat in workers:
             if beat.busy:
@@ -82,7 +83,7 @@ class _Node:
     def use(self) -> f.NodeUse:
         busy = {work: round(seconds, 3) for work, seconds in self.busy.items()}
         waited = {reason: round(seconds, 3) for reason, seconds in self.waited.items()}
-        return f.NodeUse(cores=self.cores, busy=busy, waited=waited)
+        return f.NodeUse(cores=self.cores, players=self.players, busy=busy, waited=waited)
 
 
 def _reason(workers: list[Heartbeat]) -> str:

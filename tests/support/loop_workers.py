@@ -81,9 +81,10 @@ def _answers(ticket: Ticket, failed: set[int]) -> Iterator[Fact]:
 
 
 def _play(plan: SelfplayPlanned, ticket: SelfplayTicket) -> Iterator[Fact]:
-    number = 2 * plan.generation + ticket.first_game
+    number = 4 * plan.generation + 2 * plan.spare + ticket.first_game
     yield recorded_game(number, ticket=ticket.ticket, game=f"{ticket.ticket}-0")
-    yield replace(selfplay_finished(ticket.ticket), generation=plan.generation)
+    finished = selfplay_finished(ticket.ticket)
+    yield replace(finished, generation=plan.generation, spare=plan.spare)
 
 
 def _train(generation: int, ticket: str, failed: set[int]) -> Iterator[Fact]:

@@ -1,7 +1,8 @@
 """What holds a due training back?
 
     pressure    too many matches wait: until most are played
-    cool-down   several configs compete and this one was trained a moment ago, by its pace
+    cool-down   this config was trained a moment ago, by its pace, and no trainer is free: others
+                are trained first
     stale data  the newest shard is a day old: the generation plays on
     quality     the data, with the newest shard, are poor: the generation plays on, at most three
                 times; checked again with each assessment and each tick
@@ -104,19 +105,25 @@ def deadlock_broken(item: Readiness, fact: f.DeadlockBroken) -> Readiness:
     return replace(item, blocked=False)
 
 
-def waits(config: str, readiness: Readiness, attempts: Attempts, context: Context) -> bool:
-    """Whether a pause, a cool-down or a missing assessment holds the training back. A failed one
-    does not wait, nor does a config without competitors cool down."""
-    settings, finished = context.settings, attempts.finished_at
+def waits(
+    config: str, readiness: Readiness, attempts: Attempts, context: Context
+) -> Literal["", "pause", "assessment"]:
+    """Whether a pause or a missing assessment holds the training back. A failed one does not wait
+    for an assessment."""
     if context.pauses.stops(config, "training"):
-        return True
-    if attempts.failed:
-        return False
-    if finished is not None and len(settings.configs) > 1:
-        passed = (context.time - finished).total_seconds()
-        if 0.0 <= passed < cooldown_seconds(readiness.pace, settings.training):
-            return True
-    return readiness.assessing(settings.training, context.time)
+        return "pause"
+    if attempts.failed or not readiness.assessing(context.settings.training, context.time):
+        return ""
+    return "assessment"
+
+
+def cooling_seconds(readiness: Readiness, attempts: Attempts, context: Context) -> float:
+    """Time for which others are trained first; 0 after a failure."""
+    if attempts.failed or attempts.finished_at is None:
+        return 0.0
+    passed = (context.time - attempts.finished_at).total_seconds()
+    left = cooldown_seconds(readiness.pace, context.settings.training) - passed
+    return max(left, 0.0) if passed >= 0.0 else 0.0
 
 
 def cooldown_seconds(pace: f.Pace | None, settings: TrainingSettings) -> float:

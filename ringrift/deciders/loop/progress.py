@@ -2,9 +2,14 @@
 
 import math
 
-from ringrift.deciders.kit import Fold, Struct, noted, replace
+from ringrift.deciders.kit import Context, Fold, Struct, noted, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import TrainingSettings
+
+AHEAD_FACTOR_MAX = 4
+"""times the games of a generation that may be played ahead, should they hold no samples"""
+UNEXPORTED_SHARDS_MAX = 4
+"""shards of games that wait to be exported, at which no more are played ahead"""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -20,6 +25,20 @@ class Progress(Struct, frozen=True, kw_only=True):
     samples_new: int = 0
     wins_new: tuple[int, ...] = ()
     """games won by seat 1, 2, ... in the shards that have a summary"""
+    generation: int = 0
+    """in play"""
+    wanted: int = 0
+    """games of its plans, without those that could not be played"""
+    own_new: int = 0
+    """games of its plans that are played"""
+    ahead_new: int = 0
+    """other self-play games since the last request"""
+    samples_asked: int = 0
+    """new samples of the newest training that was requested"""
+    asked: int = 0
+    """its generation"""
+    passed: float = 0.0
+    """samples that it passes over"""
     training: bool = False
     """a training of the generation in play was requested"""
     degraded: bool = False
@@ -56,8 +75,24 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     def idle(self, shard_games: int) -> bool:
         """Whether all planned games are played, and the rest does not fill another shard."""
+        return 0 < self.games_planned <= self.games_played and self._cut(shard_games)
+
+    def suffices(self, shard_games: int) -> bool:
+        """Whether the games of a generation are played, or half of them and as many ahead as the
+        others, and the rest does not fill another shard."""
+        played = self.own_new >= -(-self.wanted // 2) and self.games_planned > 0
+        all_in_all = self.own_new + self.ahead_new >= self.wanted
+        return self.idle(shard_games) or (played and all_in_all and self._cut(shard_games))
+
+    def _cut(self, shard_games: int, shards: int = 1) -> bool:
         waiting = self.games_played + self.spare_played + self.games_evaluated - self.games_exported
-        return 0 < self.games_planned <= self.games_played and waiting < shard_games
+        return waiting < shards * shard_games
+
+    def may_play_ahead(self, settings: TrainingSettings, shard_games: int) -> bool:
+        """Whether few enough new samples wait to be learned from, and games to be exported."""
+        few = self.samples_new < settings.ahead_samples * self.passed
+        fewer = self.ahead_new < AHEAD_FACTOR_MAX * self.wanted
+        return few and fewer and self._cut(shard_games, UNEXPORTED_SHARDS_MAX)
 
 
 PROGRESS = Fold(Progress)
@@ -67,7 +102,15 @@ PROGRESS = Fold(Progress)
 def planned(item: Progress, fact: f.SelfplayPlanned) -> Progress:
     if fact.spare:
         return replace(item, spare_planned=item.spare_planned + fact.games)
-    return replace(item, games_planned=item.games_planned + fact.games, training=False)
+    goes_on = fact.generation == item.generation and not item.training
+    return replace(
+        item,
+        games_planned=item.games_planned + fact.games,
+        generation=fact.generation,
+        wanted=fact.games + (item.wanted if goes_on else 0),
+        own_new=item.own_new if goes_on else 0,
+        training=False,
+    )
 
 
 @PROGRESS.evolves
@@ -75,6 +118,12 @@ def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
     if fact.ticket in item.tickets:
         return item
     item = replace(item, tickets=noted(item.tickets, fact.ticket))
+    own = not fact.spare and fact.generation == item.generation and not item.training
+    if own:
+        wanted, new = max(0, item.wanted - fact.lost), item.own_new + fact.games
+        item = replace(item, wanted=wanted, own_new=new)
+    else:
+        item = replace(item, ahead_new=item.ahead_new + fact.games)
     if fact.spare:
         left, played = item.spare_planned - fact.lost, item.spare_played + fact.games
         return replace(item, spare_planned=left, spare_played=played)
@@ -106,8 +155,20 @@ def exported(item: Progress, fact: f.ShardExported) -> Progress:
 
 
 @PROGRESS.evolves
-def requested(item: Progress, fact: f.TrainingRequested) -> Progress:
-    return replace(item, samples_new=0, wins_new=(), training=True)
+def requested(item: Progress, fact: f.TrainingRequested, context: Context) -> Progress:
+    again = item.samples_asked if fact.generation == item.asked else 0
+    epochs = context.settings.training.epochs
+    return replace(
+        item,
+        samples_new=0,
+        wins_new=(),
+        own_new=0,
+        ahead_new=0,
+        samples_asked=item.samples_new + again,
+        asked=fact.generation,
+        passed=min(fact.samples * epochs * fact.intensity, f.VALUE_MAX),
+        training=True,
+    )
 
 
 @PROGRESS.evolves

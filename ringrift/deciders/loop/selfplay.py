@@ -12,7 +12,11 @@ the number of games its share.
 On a fleet of registered nodes, tickets are as large as these nodes should have them. When fewer
 tickets wait than nodes play, spare games are planned, which no generation waits for. They go to the
 config furthest behind its share, counted in plans of its own (deficit round robin, Shreedhar and
-Varghese 1995), are played by its current network and train the next one."""
+Varghese 1995), are played by its current network and train the next one.
+
+Elsewhere the tickets of a plan shrink towards its end (guided self-scheduling, Polychronopoulos and
+Kuck 1987), and each config plays spare games ahead with its current network while it is trained and
+measured, until enough new samples wait to be learned from."""
 
 import math
 from collections.abc import Iterator
@@ -39,6 +43,14 @@ WAITING_MAX = 300
 """so that tickets of all kinds do not fill the queue of 1,000 on a large fleet"""
 TICKET_GAMES_MIN = 8
 """smaller batches leave an accelerator idle"""
+TICKET_GAMES_LAST = 24
+"""of the last tickets of a plan; the network of a CPU is three times as slow per position at a
+batch of 16 as at 128"""
+SHRINKING_MAX = 1_000
+"""tickets of a plan; those of more are alike"""
+PLAYERS = 2
+"""processes that play, until they were counted"""
+PLAYERS_MAX = 256
 TICKET_FACTOR_MAX = 4
 """times the usual size: a larger batch gains nothing"""
 CREDIT_PLANS_MAX = 4
@@ -76,6 +88,8 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     shares: dict[str, float] = {}
     players: dict[str, float] = {}
     """registered nodes that play, with the seconds that a ticket on them should take"""
+    workers: int = PLAYERS
+    """processes that play, in the last sample"""
 
 
 DECIDER = Decider("selfplay", Plays, parts=(PROGRESS,), wakes=STEERING)
@@ -148,6 +162,13 @@ def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
     return replace(state, players=players)
 
 
+@DECIDER.evolves
+def sampled(state: Plays, fact: f.UtilisationSampled) -> Plays:
+    workers = sum(node.players for node in fact.nodes.values())
+    workers = min(workers, PLAYERS_MAX) or PLAYERS
+    return state if workers == state.workers else replace(state, workers=workers)
+
+
 @DECIDER.decides
 def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
     """Plan every config whose generation is due, else spare games for nodes without tickets."""
@@ -165,6 +186,24 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
         item, games = state.configs[spare], spare_games(state, spare, settings)
         purpose = ("spare", item.generation, item.progress.spare_planned)
         yield _plan(state, spare, context, games, purpose)
+    games = state.workers * min(TICKET_GAMES_LAST, settings.selfplay.games_per_ticket)
+    for config, item in state.configs.items():
+        if config not in due and _may_play_ahead(state, config, games, context):
+            purpose = ("spare", item.generation, item.progress.spare_planned)
+            yield _plan(state, config, context, games, purpose)
+
+
+def _may_play_ahead(state: Plays, config: str, games: int, context: Context) -> bool:
+    """Whether a config of an unregistered machine plays games that no generation waits for: so few
+    are left to be played that workers would idle, and a later generation may learn from them."""
+    item, settings = state.configs[config], context.settings
+    if state.players or not item.plans or not _on(config, item, context):
+        return False
+    learned_at = item.generation + (2 if item.progress.training else 1)
+    if settings.generations and learned_at > settings.generations:
+        return False
+    few = item.progress.games_outstanding < games
+    return few and item.progress.may_play_ahead(settings.training, settings.shard.games)
 
 
 def _plan(
@@ -176,11 +215,14 @@ def _plan(
         simulations = scheduling.budget(item.progress.games_played, item.gap)
     # a plan of too many tickets is not lawful
     per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
+    alike = state.players or games // per_ticket > SHRINKING_MAX
+    tickets = () if alike else shrinking(games, per_ticket, state.workers)
     return f.SelfplayPlanned(
         **context.basis(config),
         generation=item.generation,
         games=games,
         games_per_ticket=per_ticket,
+        tickets=tickets,
         simulations=simulations,
         model=item.model,
         seed=seed_from(settings.seed, config, *purpose),
@@ -249,3 +291,16 @@ def ticket_games(state: Plays, config: str, settings: Settings) -> int:
         return min(TICKET_GAMES_MIN, usual)
     games = int(min(state.players.values()) / max(seconds.careful, 1e-9))
     return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
+
+
+def shrinking(games: int, most: int, workers: int) -> tuple[int, ...]:
+    """Sizes of the tickets of a plan: each takes half of its worker's part of the games that are
+    left, at least `TICKET_GAMES_LAST` and at most `most`; none are fewer than the workers if there
+    are enough games."""
+    found: list[int] = []
+    while games > 0:
+        size = max(math.ceil(games / (2 * workers)), TICKET_GAMES_LAST)
+        size = min(size, most, math.ceil(games / max(1, workers - len(found))))
+        found.append(size)
+        games -= size
+    return tuple(found)

@@ -1,13 +1,17 @@
-"""When do we train? Once the games of a generation are played and exported and hold enough new
-samples, or fewer with a clear outcome.
+"""When do we train? Once enough games of a generation are played and exported and hold enough new
+samples, or fewer with a clear outcome. Games that were played ahead count for up to half of them,
+so that no training waits for the last ticket.
 
 One training of a config runs at a time. It starts from the newest weights
 (`ringrift.deciders.loop.lineage`) and sees the newest shards (`ringrift.deciders.loop.window`). A
-failed or silent one is requested again (`ringrift.deciders.loop.attempts`). Poor or stale data, a
-cool-down and waiting matches hold a due training back (`ringrift.deciders.loop.held_back`)."""
+failed or silent one is requested again (`ringrift.deciders.loop.attempts`). Poor or stale data and
+waiting matches hold a due training back, and so does a cool-down unless a trainer is free
+(`ringrift.deciders.loop.held_back`)."""
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,11 +26,14 @@ from ringrift.deciders.kit import (
     tick_seconds,
 )
 from ringrift.deciders.loop.attempts import ATTEMPTS, ATTEMPTS_MAX, Attempts
-from ringrift.deciders.loop.held_back import READINESS, Readiness, intensity, waits
+from ringrift.deciders.loop.held_back import READINESS, Readiness, cooling_seconds, intensity, waits
 from ringrift.deciders.loop.lineage import LINEAGE, Lineage
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.deciders.loop.window import WINDOW, Window, newest_shards, shard_weights
 from ringrift.events import Settings, facts as f
+
+INTENSITY_MIN = 0.01
+"""so that a training has steps"""
 
 
 class Training(Struct, frozen=True, kw_only=True):
@@ -41,6 +48,8 @@ class Training(Struct, frozen=True, kw_only=True):
     """newest generation that a training was requested on"""
     hyperparameters: dict[str, str] = {}
     """settings that differ for this config"""
+    delayed: str = ""
+    """what the due training waits for, as recorded"""
 
 
 class Trainings(Configs[Training], frozen=True, kw_only=True):
@@ -48,9 +57,13 @@ class Trainings(Configs[Training], frozen=True, kw_only=True):
 
     held_back: bool = False
     ticked: datetime | None = None
+    trainers: dict[str, bool] = {}
+    """whether a node trains, for those with a trainer or an assignment"""
 
 
-Decisions = Iterator[f.TrainingTimedOut | f.TrainingBlocked | f.TrainingRequested]
+Decisions = Iterator[
+    f.TrainingTimedOut | f.TrainingBlocked | f.TrainingDelayed | f.TrainingRequested
+]
 PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS)
 DECIDER = Decider("training", Trainings, parts=PARTS, wakes=STEERING)
 DECIDER.keeps(f.HyperparametersAdjusted, hyperparameters=lambda fact: fact.values)
@@ -58,16 +71,62 @@ DECIDER.keeps(f.HyperparametersAdjusted, hyperparameters=lambda fact: fact.value
 
 @DECIDER.decides
 def decide(state: Trainings, context: Context) -> Decisions:
-    """Time silent trainings out, and request that of every config that is due."""
+    """Time silent trainings out, and request that of every config that is due: at once or, during
+    its cool-down, once a trainer is free, the one that has cooled down most first."""
+    cooling: list[tuple[float, str, str]] = []
     for config, item in state.configs.items():
         yield from _timed_out(config, item, context)
-        reason = due(item, context.settings)
-        if (
-            reason
-            and not state.held_back
-            and not waits(config, item.readiness, item.attempts, context)
-        ):
+        if not (reason := due(item, context.settings)):
+            continue
+        seconds = cooling_seconds(item.readiness, item.attempts, context)
+        wait = waits(config, item.readiness, item.attempts, context)
+        if state.held_back and wait != "pause":
+            yield from _delayed(config, item, "fewer matches", None, context)
+        elif not wait and seconds:
+            cooling.append((seconds, config, reason))
+        elif not wait:
             yield from _requested(config, item, reason, context)
+    free = max(1, sum(state.trainers.values())) - _running(state, context)
+    for seconds, config, reason in sorted(cooling):
+        item, free = state.configs[config], free - 1
+        if free >= 0:
+            yield from _requested(config, item, reason, context)
+        else:
+            yield from _delayed(config, item, "a trainer", seconds, context)
+
+
+def _running(state: Trainings, context: Context) -> int:
+    """Trainings in flight or about to be, but for those that a pause stops."""
+    return sum(
+        not context.pauses.stops(config, "training")
+        and (
+            item.attempts.running is not None
+            or (
+                bool(due(item, context.settings))
+                and not state.held_back
+                and not waits(config, item.readiness, item.attempts, context)
+                and not cooling_seconds(item.readiness, item.attempts, context)
+            )
+        )
+        for config, item in state.configs.items()
+    )
+
+
+def _delayed(
+    config: str,
+    item: Training,
+    reason: Literal["a trainer", "fewer matches"],
+    seconds_max: float | None,
+    context: Context,
+) -> Iterator[f.TrainingDelayed]:
+    """What a due training waits for, once."""
+    if item.delayed != reason and not item.readiness.blocked:
+        yield f.TrainingDelayed(
+            **context.basis(config),
+            generation=item.readiness.generation,
+            reason=reason,
+            seconds_max=seconds_max,
+        )
 
 
 def due(item: Training, settings: Settings) -> str:
@@ -80,7 +139,7 @@ def due(item: Training, settings: Settings) -> str:
         return f"attempt {attempt} of {ATTEMPTS_MAX}" if attempt <= ATTEMPTS_MAX else ""
     if attempts.running or item.trained >= item.readiness.generation:
         return ""
-    if not progress.idle(settings.shard.games) or not progress.enough(training):
+    if not progress.suffices(settings.shard.games) or not progress.enough(training):
         return ""
     new, needed = progress.samples_new, progress.needed(training)
     if new >= needed:
@@ -119,8 +178,21 @@ def _requested(config: str, item: Training, reason: str, context: Context) -> De
         reason=reason,
         shard_weights=shard_weights(shards, qualities, training.shard_quality_power),
         hyperparameters=item.hyperparameters,
-        intensity=intensity(readiness.quality(settings, context.time), training),
+        intensity=_intensity(item, parent, sum(samples for _, samples in shards), context),
     )
+
+
+def _intensity(item: Training, parent: str | None, samples: int, context: Context) -> float:
+    """Factor on the epochs: by the quality of the data, and no more than the new ones repay."""
+    training = context.settings.training
+    by_quality = intensity(item.readiness.quality(context.settings, context.time), training)
+    progress = item.progress
+    new = progress.samples_new + (progress.samples_asked if item.attempts.failed else 0)
+    most = training.passes_max * new if new else math.inf
+    if parent is None:
+        most = min(most, training.first_samples)
+    passed = max(samples * training.epochs * by_quality, 1.0)
+    return round(max(by_quality * min(1.0, most / passed), INTENSITY_MIN), 4)
 
 
 def _timed_out(config: str, item: Training, context: Context) -> Decisions:
@@ -137,7 +209,36 @@ def _timed_out(config: str, item: Training, context: Context) -> Decisions:
 
 @DECIDER.evolves
 def requested(item: Training, fact: f.TrainingRequested) -> Training:
-    return replace(item, trained=fact.generation - 1)
+    return replace(item, trained=fact.generation - 1, delayed="")
+
+
+@DECIDER.evolves
+def delayed(item: Training, fact: f.TrainingDelayed) -> Training:
+    return replace(item, delayed=fact.reason)
+
+
+@DECIDER.evolves
+def trainer_seen(state: Trainings, fact: f.ConsumerStarted) -> Trainings:
+    if fact.consumer != "trainer" or fact.node in state.trainers:
+        return state
+    return replace(state, trainers={**state.trainers, fact.node: True})
+
+
+@DECIDER.evolves
+def trainer_gone(state: Trainings, fact: f.ConsumerStopped | f.NodePresenceChanged) -> Trainings:
+    stays = fact.present if isinstance(fact, f.NodePresenceChanged) else fact.consumer != "trainer"
+    if stays or fact.node not in state.trainers:
+        return state
+    left = {node: trains for node, trains in state.trainers.items() if node != fact.node}
+    return replace(state, trainers=left)
+
+
+@DECIDER.evolves
+def assigned(state: Trainings, fact: f.NodeAssigned) -> Trainings:
+    trains = "training" in fact.kinds
+    if state.trainers.get(fact.node) is trains:
+        return state
+    return replace(state, trainers={**state.trainers, fact.node: trains})
 
 
 @DECIDER.evolves

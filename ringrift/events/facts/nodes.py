@@ -105,6 +105,8 @@ class NodeUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     used, by what their workers waited for."""
 
     cores: Positive
+    players: Count = 0
+    """processes that play"""
     busy: Annotated[dict[Token, NonNegative], Meta(max_length=10)]
     waited: Annotated[dict[Name, NonNegative], Meta(max_length=10)]
 

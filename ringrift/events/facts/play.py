@@ -122,9 +122,14 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     """plies with noise, if exploration was adjusted; None uses the setting"""
     spare: bool = False
     """played on idle nodes; the generation does not wait for these games"""
+    tickets: Annotated[tuple[Positive, ...], Meta(max_length=TICKETS_MAX)] = ()
+    """games of each ticket; empty: `games_per_ticket` in all but the last"""
 
     def __post_init__(self) -> None:
         law(self.games <= TICKETS_MAX * self.games_per_ticket, "too many tickets for one plan")
+        if self.tickets:
+            law(sum(self.tickets) == self.games, "the tickets have other games than the plan")
+            law(max(self.tickets) <= self.games_per_ticket, "a ticket is too large")
 
 
 class SelfplayFinished(GenerationFact, subject="selfplay.{config}.finished"):

@@ -44,6 +44,15 @@ class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
     detail: Text
 
 
+class TrainingDelayed(GenerationDecision, subject="training.{config}.delayed", for_people=True):
+    """A training is due and waits: for a trainer, because others are trained first during its
+    cool-down, or until fewer matches wait. `seconds_max` is the longest that it waits for this, if
+    that is known."""
+
+    reason: Literal["a trainer", "fewer matches"]
+    seconds_max: NonNegative | None = None
+
+
 class TrainingStarted(GenerationFact, subject="training.{config}.started"):
     """A trainer took the ticket; `resumed_step` > 0 if it resumed from a checkpoint."""
 

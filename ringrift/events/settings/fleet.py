@@ -85,8 +85,7 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ageing_seconds: kinds.PositiveFloat = 14_400.0
     """tickets that wait for 4 h move to the front (requirement G14.16)"""
     deadlock_seconds: kinds.PositiveFloat = 900.0
-    """time without pending work after which a deadlock is broken; the longest usual gap is a
-    cooldown of 10 minutes"""
+    """time without pending work after which a deadlock is broken"""
 
     def __post_init__(self) -> None:
         kinds.rising(self, "ultra_games", "emergency_games", "critical_games")

@@ -116,8 +116,19 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     early_half_width: kinds.Fraction = 0.025
     """largest half of the 95 % interval of the share of wins at which `early_samples` suffice
     (requirement G08.03)"""
+    passes_max: kinds.PositiveFloat = 20.0
+    """samples that a training passes over, at most, for each one that is new since the training
+    before: more would not be repaid. KataGo's train bucket holds 4 to 8; two epochs of 90,000
+    samples are 9 to 18 on hex8_2p"""
+    first_samples: kinds.Positive = 20_000
+    """samples that the first training of a config passes over at most: it has seen 64 games, and
+    the many positions of those on large boards do not repay two epochs"""
+    ahead_samples: kinds.NonNegativeFloat = 0.25
+    """new samples, relative to those that the newest training passed over, up to which a config
+    plays ahead while it is trained and measured; the inverse of the 4 of KataGo's train bucket"""
     cooldown_seconds: kinds.NonNegativeFloat = 300.0
-    """time between two trainings of a config if several configs compete for trainers"""
+    """time after a training in which other configs are trained first; a free trainer does not wait
+    for it"""
     cooldown_by_pace: kinds.ByPace = kinds.ByPace(regressing=2.0, stalled=1.5, steady=1.0, fast=0.5)
     """factors on `cooldown_seconds`: a training gains most where strength grows fast (requirement
     G08.04)"""

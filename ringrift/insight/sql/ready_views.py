@@ -9,7 +9,7 @@ _WORK = """
     UNION ALL SELECT time, config, node, 'training', 0, train_seconds FROM training_finished
 """
 _SUMS = "MAP(VARCHAR, DOUBLE)"
-_NODES = f"MAP(VARCHAR, STRUCT(cores BIGINT, busy {_SUMS}, waited {_SUMS}))"
+_NODES = f"MAP(VARCHAR, STRUCT(cores BIGINT, players BIGINT, busy {_SUMS}, waited {_SUMS}))"
 PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS per_hour FROM node_registered GROUP BY node)"
 """The hourly cost of each registered node, by its newest registration."""
 

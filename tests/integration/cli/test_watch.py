@@ -36,7 +36,7 @@ def test_a_pause_is_on_the_screen_and_keys_work(
     words = ("watch", "--server", system.server.url)
     with terminal(*words, columns=columns, rows=rows) as (here, process):
         before = here.modes()
-        here.until(lambda: any("hex8_2p: exporting" in line for line in here.screen()))
+        here.until(lambda: any("hex8_2p: waiting for shards" in line for line in here.screen()))
         here.until(lambda: len(here.screen()) == rows)  # the first picture may arrive in parts
         lines = here.screen()
         assert all(len(line.rstrip("\r")) <= columns for line in lines)
@@ -84,7 +84,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
 ) -> None:
     words = ("watch", "--data", str(system.data))
     with terminal(*words, environment=environment) as (here, process):
-        here.until(lambda: b"hex8_2p: exporting" in here.sent)
+        here.until(lambda: b"hex8_2p: waiting for shards" in here.sent)
         process.send_signal(signal.SIGTERM)
         here.until(lambda: process.poll() is not None)
         assert process.wait() == 0

@@ -391,10 +391,10 @@ async def test_a_damaged_blob_fails(loop: TurningLoop, bucket: str) -> None:
 
 
 async def test_a_decision_with_other_values_fails(loop: TurningLoop) -> None:
-    seq = tamper(loop, SelfplayPlanned, b'"games":4', b'"games":5')
+    seq = tamper(loop, SelfplayPlanned, b'"simulations":32', b'"simulations":33')
     problem = (await failures(loop))[0]
     assert (problem.kind, problem.name) == ("decision", "selfplay")
-    difference = f"SelfplayPlanned EVENTS/{seq}; derived again: games 5 should be 4"
+    difference = f"SelfplayPlanned EVENTS/{seq}; derived again: simulations 33 should be 32"
     assert difference in problem.text
 
 

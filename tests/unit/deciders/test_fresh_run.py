@@ -71,6 +71,7 @@ class Run:
     def __init__(self, deciders: tuple[Decider[Any], ...], ticks: bool) -> None:
         self.lives, self.ticks = [Story(decider) for decider in deciders], ticks
         self.log: list[Fact] = []
+        self.unexported = 0
         self.now = START
 
     def write(self, *facts: Fact) -> None:
@@ -94,7 +95,9 @@ class Run:
         )
         match event:
             case SelfplayPlanned():
-                return [*tick, *_play(event)]
+                self.unexported += event.games
+                shards, self.unexported = divmod(self.unexported, 64)
+                return [*tick, *_play(event, shards)]
             case TrainingRequested():
                 return [*tick, *_train(event)]
             case EvaluationRequested():
@@ -102,9 +105,9 @@ class Run:
         return []
 
 
-def _play(plan: SelfplayPlanned) -> list[Fact]:
+def _play(plan: SelfplayPlanned, count: int) -> list[Fact]:
     shards: list[Fact] = []
-    for index in range(plan.games // 64):
+    for index in range(count):
         summary = ShardSummary(
             games=64,
             wins=(33, 31),
@@ -125,7 +128,7 @@ def _play(plan: SelfplayPlanned) -> list[Fact]:
                 games=64,
                 samples=64 * 60,
                 rejected=0,
-                digest=f"{plan.generation * 100 + index:064x}",
+                digest=f"{plan.generation * 1000 + plan.spare * 100 + index:064x}",
                 size_bytes=1,
                 summary=summary,
             )
@@ -133,6 +136,7 @@ def _play(plan: SelfplayPlanned) -> list[Fact]:
     done = SelfplayFinished(
         config=plan.config,
         generation=plan.generation,
+        spare=plan.spare,
         ticket=f"plan-{plan.seed}",
         games=plan.games,
         plies=1,
@@ -221,7 +225,8 @@ def test_feedback_changes_nothing_in_a_fresh_run_of_one_config() -> None:
         }
 
     assert decided(with_it) == decided(without)
-    assert len(decided(without)["SelfplayPlanned"]) == 3
+    plans = [fact for fact in decided(without)["SelfplayPlanned"] if not fact.spare]
+    assert [fact.generation for fact in plans] == [0, 1, 2]
     assert len(decided(without)["PromotionRejected"]) == 1
 
 

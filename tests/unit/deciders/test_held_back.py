@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
@@ -27,15 +29,19 @@ from ringrift.deciders.loop import evaluation, selfplay
 from ringrift.deciders.loop.held_back import cooldown_seconds, intensity
 from ringrift.deciders.loop.training import DECIDER
 from ringrift.events.facts import (
+    ConsumerStarted,
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
     EvaluationFailed,
     EvaluationRequested,
     ModelRegistered,
+    NodePresenceChanged,
+    PipelinePaused,
     QualityAssessed,
     SelfplayPlanned,
     ShardExported,
     TrainingBlocked,
+    TrainingDelayed,
     TrainingRequested,
 )
 from ringrift.events.settings import EvaluationSettings, TrainingSettings
@@ -50,7 +56,8 @@ def life(story, settings_changed):
 
 
 def test_training_waits_while_too_many_matches_wait(life):
-    life.given(PRESSED).when(exported()).then()
+    life.given(PRESSED).when(exported()).then(TrainingDelayed)
+    life.when(TICK).then()
     life.when(RELEASED).then(TrainingRequested)
 
 
@@ -100,11 +107,55 @@ def test_one_config_alone_never_cools_down(story, settings_changed):
     trained_once(story, settings_changed, CONFIG).when(exported()).then(TrainingRequested)
 
 
-def test_a_config_among_others_cools_down_until_a_tick(story, settings_changed):
-    life = trained_once(story, settings_changed, CONFIG, OTHER)
-    life.when(exported()).then()
+def other(fact: Any) -> Any:
+    return replace(fact, config=OTHER)
+
+
+def other_trains(life):
+    """Another config is trained, and one trainer runs."""
+    return life.given(other(planned()), other(played()), other(exported()), other(started()))
+
+
+def test_a_free_trainer_does_not_wait_for_a_cool_down(story, settings_changed):
+    trained_once(story, settings_changed, CONFIG, OTHER).when(exported()).then(TrainingRequested)
+
+
+def test_a_config_that_cools_down_lets_others_go_first(story, settings_changed):
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER))
+    (delay,) = life.when(exported()).then(TrainingDelayed)
+    assert (delay.reason, delay.generation) == ("a trainer", 1)
+    assert 200 < delay.seconds_max <= 300
     life.after(seconds=120).when(TICK).then()
     life.after(seconds=180).when(TICK).then(TrainingRequested)
+
+
+def test_it_begins_as_soon_as_the_trainer_is_free(story, settings_changed):
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER)).given(exported())
+    (request,) = life.when(other(finished())).then(TrainingRequested)
+    assert request.config == CONFIG
+
+
+def test_a_second_trainer_is_free_too(story, settings_changed):
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER))
+    for node in ("n1", "n2"):
+        life.given(ConsumerStarted(node=node, consumer="trainer", instance=node, version="1"))
+    life.when(exported()).then(TrainingRequested)
+
+
+def test_a_trainer_that_left_is_not_counted(story, settings_changed):
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER))
+    for node in ("n1", "n2"):
+        life.given(ConsumerStarted(node=node, consumer="trainer", instance=node, version="1"))
+    life.given(
+        NodePresenceChanged(node="n2", present=False, left=False, silent_seconds=9.0, processes=0)
+    )
+    life.when(exported()).then(TrainingDelayed)
+
+
+def test_a_training_that_a_pause_stops_keeps_no_trainer_busy(story, settings_changed):
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER))
+    life.given(PipelinePaused(scope=OTHER, kind="training", why="w"))
+    life.when(exported()).then(TrainingRequested)
 
 
 def test_a_failed_training_does_not_cool_down(story, settings_changed):
@@ -121,7 +172,8 @@ def test_the_cool_down_follows_the_pace(name, seconds):
 
 
 def test_a_fast_config_is_trained_sooner(story, settings_changed):
-    life = trained_once(story, settings_changed, CONFIG, OTHER).given(pace("fast"), exported())
+    life = other_trains(trained_once(story, settings_changed, CONFIG, OTHER))
+    life.given(pace("fast"), exported())
     life.after(seconds=150).when(TICK).then(TrainingRequested)
 
 

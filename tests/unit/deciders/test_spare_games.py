@@ -1,9 +1,12 @@
-"""Spare games: planned where registered nodes would idle, by shares, in tickets that fit; never on
-a laptop."""
+"""Spare games: planned where registered nodes would idle, by shares, in tickets that fit; elsewhere
+while a config is trained and measured."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given as for_all, strategies as st
+from msgspec.structs import replace
+from support import loop_facts
 from support.loop_facts import fresh
 
 from ringrift.deciders.loop import selfplay
@@ -11,9 +14,12 @@ from ringrift.deciders.loop.selfplay import DECIDER
 from ringrift.events.facts import (
     AllocationDecided,
     NodeAssigned,
+    NodeUse,
     SelfplayFinished,
     SelfplayPlanned,
     ShardExported,
+    TrainingRequested,
+    UtilisationSampled,
 )
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SPARE, USUAL, SelfplayTicket, subject_of, tickets_of
@@ -53,8 +59,78 @@ def spare_games(life, config: str) -> int:
     return selfplay.spare_games(life.state, config, life.in_force.settings)
 
 
-def test_unregistered_nodes_get_no_spare_games(life):
+def requested(samples: int = 6000, generation: int = 1) -> TrainingRequested:
+    return replace(loop_facts.requested(generation), samples=samples)
+
+
+def exported(games: int, samples: int) -> ShardExported:
+    return replace(loop_facts.exported(games=games, samples=samples), config=HEX)
+
+
+def test_before_the_first_training_no_game_is_played_ahead(life):
     life.when(played(HEX, 96)).then()
+
+
+def test_a_config_plays_ahead_with_its_network_while_it_is_trained(life):
+    life.given(played(HEX, 96), exported(64, 6000))
+    (plan,) = life.when(requested()).then(SelfplayPlanned)
+    assert (plan.config, plan.spare, plan.generation, plan.model) == (HEX, True, 0, None)
+    assert plan.tickets == (24, 24), "a ticket for each of two workers"
+    life.when(played(HEX, 24, spare=True)).then(SelfplayPlanned)
+    life.when(loop_facts.promoted(loop_facts.B)).then(SelfplayPlanned)
+
+
+def test_play_stops_running_ahead_when_enough_samples_wait_to_be_learned(life):
+    life.given(played(HEX, 96), exported(64, 6000), requested())
+    ahead = replace(exported(64, 3000), index=1)
+    life.given(played(HEX, 24, spare=True))
+    life.given(ahead)  # a quarter of the 12,000 that the training passes over
+    life.when(played(HEX, 24, spare=True)).then()
+    life.when(played(HEX, 48, spare=True)).then()
+    life.when(requested(generation=2)).then(SelfplayPlanned)
+
+
+def test_nothing_is_played_ahead_that_no_training_will_see(story, settings_changed):
+    life = story(DECIDER).given(
+        settings_changed(configs=(HEX,), generations=1), played(HEX, 96), exported(64, 6000)
+    )
+    life.when(requested()).then()
+
+
+def test_every_worker_has_a_ticket_to_play_ahead(life):
+    node = NodeUse(cores=8, players=8, busy={}, waited={})
+    life.given(UtilisationSampled(seconds=60.0, nodes={"n": node}))
+    life.given(played(HEX, 96), exported(64, 6000))
+    (plan,) = life.when(requested()).then(SelfplayPlanned)
+    assert plan.tickets == (24,) * 8
+
+
+@for_all(st.integers(1, 5_000), st.integers(1, 96), st.integers(1, 64))
+def test_tickets_shrink_and_are_not_fewer_than_the_workers(games, most, workers):
+    sizes = selfplay.shrinking(games, most, workers)
+    assert sum(sizes) == games
+    assert max(sizes) <= most
+    assert list(sizes) == sorted(sizes, reverse=True)
+    assert len(sizes) >= min(workers, games)
+
+
+def test_a_ticket_has_the_games_that_its_plan_says():
+    plan = SelfplayPlanned(
+        config=HEX,
+        generation=0,
+        games=10,
+        games_per_ticket=6,
+        tickets=(6, 3, 1),
+        simulations=1,
+        model=None,
+        seed=1,
+        settings_version=1,
+    )
+    found = [(one.first_game, one.games) for one in tickets_of(plan, "EVENTS/1")]
+    assert found == [(0, 6), (6, 3), (9, 1)]
+    assert len({one.ticket for one in tickets_of(plan, "EVENTS/1")}) == 3
+    with pytest.raises(ValueError, match="other games than the plan"):
+        replace(plan, tickets=(6, 3))
 
 
 def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):

@@ -21,6 +21,7 @@ from ringrift.events.facts import (
     COUNT_MAX,
     PipelinePaused,
     PipelineResumed,
+    SelfplayFinished,
     TrainingFailed,
     TrainingRequested,
 )
@@ -150,3 +151,51 @@ def test_measuring_games_do_not_delay_a_training(story, settings_changed):
         settings_changed(), planned(), played(), scored("strength", 400, 0)
     )
     life.when(exported()).then(TrainingRequested)
+
+
+def ahead(games: int) -> SelfplayFinished:
+    return replace(played(games=games), spare=True)
+
+
+def second_generation(story, settings_changed):
+    """A generation of 128 games, of which none are played, after 64 that were played ahead."""
+    life = story(training.DECIDER).given(
+        settings_changed(), planned(), played(), exported(), finished(B), ahead(64)
+    )
+    return life.given(exported(1), planned(1, games=128))
+
+
+def test_games_that_were_played_ahead_count_for_up_to_half(story, settings_changed):
+    life = second_generation(story, settings_changed).given(exported(2, digest=C))
+    life.when(played(1, games=63)).then()
+    life.when(played(1, games=1)).then(TrainingRequested)
+
+
+def test_no_training_waits_for_the_last_ticket(story, settings_changed):
+    life = story(training.DECIDER).given(
+        settings_changed(), planned(), played(), exported(), finished(B), planned(1, games=128)
+    )
+    life.given(played(1, games=104), exported(1), ahead(24)).when(exported(2)).then(
+        TrainingRequested
+    )
+
+
+def test_a_training_passes_over_what_its_new_samples_repay(story, settings_changed):
+    def intensity(window: int, new: int, **changes: object) -> float:
+        settings = TrainingSettings(min_samples=1, **changes)
+        life = story(training.DECIDER).given(
+            settings_changed(training=settings), planned(), played(), exported(samples=window)
+        )
+        life.given(finished(B), planned(1), played(1))
+        (request,) = life.when(exported(1, samples=new)).then(TrainingRequested)
+        return request.intensity
+
+    assert intensity(5_000, 5_000) == 1.0
+    assert intensity(75_000, 5_000) == 20 * 5_000 / (2 * 80_000)
+    assert intensity(75_000, 5_000, passes_max=100.0) == 1.0
+
+
+def test_the_first_training_on_long_games_is_short(story, settings_changed):
+    life = story(training.DECIDER).given(settings_changed(), planned(), played())
+    (request,) = life.when(exported(samples=25_000)).then(TrainingRequested)
+    assert request.intensity == 20_000 / 50_000

@@ -121,11 +121,15 @@ def test_every_text_fits_the_fact_that_it_describes() -> None:
 
 
 def test_a_failed_training_is_not_in_progress() -> None:
-    assert doing(requested()) == "training generation 1"
+    assert doing(requested()) == "waiting for a trainer for generation 1"
+    started = f.TrainingStarted(
+        config=CONFIG, generation=1, ticket="t", node="n", device="cpu", resumed_step=0
+    )
+    assert doing(requested(), started) == "training generation 1"
     for failure in (FAILED, TIMED_OUT):
         stopped = "stopped by the failed training of generation 1"
         assert doing(requested(), failure) == stopped
-        assert doing(requested(), failure, requested()) == "training generation 1"
+        assert doing(requested(), failure, requested(), started) == "training generation 1"
         assert doing(requested(), failure, finished(), registered()) == "evaluating generation 1"
 
 

@@ -56,7 +56,8 @@ async def test_the_same_policy_decides_the_same(loop: TurningLoop, name: str) ->
 async def test_more_games_change_the_plans_and_their_cost(loop: TurningLoop) -> None:
     found = await tried(loop, selfplay.DECIDER, selfplay__games="6")
     changes = [(item.kind, item.fields) for item in found.differences]
-    assert changes == [("changed", (("games", 4, 6),))] * 2
+    more = ("games", 4, 6), ("tickets", (2, 2), (2, 2, 2))
+    assert changes == [("changed", more)] * 2
     before, after = found.totals["hex8_2p"]
     assert (before.games, after.games) == (12, 16)
     assert before.worker_seconds is not None

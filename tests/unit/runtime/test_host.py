@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ringrift.runtime import host
 from ringrift.runtime.host import memory_bytes
+from ringrift.runtime.processes import PROCESSES
 
 GIB = 1024**3
 
@@ -45,3 +49,20 @@ def test_unknown_shares_are_none(tmp_path: Path) -> None:
 
 def test_a_missing_directory_is_on_the_disk_of_its_parent(tmp_path: Path) -> None:
     assert host.disk(tmp_path / "not" / "yet") == pytest.approx(host.disk(tmp_path), abs=0.01)
+
+
+def test_a_process_lets_more_urgent_ones_go_first() -> None:
+    words = (
+        "from ringrift.runtime.host import yield_to_others as y; import os; y(7); print(os.nice(0))"
+    )
+    before = os.nice(0)
+    found = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) == min(before + 7, 19)
+
+
+def test_training_comes_first_then_matches_then_games() -> None:
+    names = ("trainer", "evaluator", "selfplay")
+    nices = [PROCESSES[name].nice for name in names]
+    assert nices == sorted(set(nices))
