@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ringrift.events import Fact, Recorded
 from ringrift.events.facts import SegmentArchived, StreamTrimmed
 from ringrift.log.entry import Entry
 from ringrift.log.errors import BlobCorrupt, StoreError, StreamError
@@ -38,8 +39,8 @@ size of the cache"""
 
 Newest = Callable[[str], Awaitable[Entry | None]]
 """The newest message of `EVENTS` under a filter."""
-Stored = Callable[[Sequence[str], int], AsyncGenerator[list[Entry], None]]
-"""The messages of `EVENTS` under filters, from a sequence on."""
+Stored = Callable[[Sequence[str], int], Batches[Recorded]]
+"""The facts of `EVENTS` that count, under filters, from a sequence on."""
 
 
 def _now() -> float:
@@ -78,20 +79,19 @@ class Archive:
                 subjects = [f"{FACTS}.*.segment-archived", f"{FACTS}.*.stream-trimmed"]
                 async with contextlib.aclosing(self._stored(subjects, self._seq + 1)) as batches:
                     async for batch in batches:
-                        for entry in batch:
-                            self._take(entry)
+                        for event, _ in batch:
+                            self._take(event)
                 self._seq = newest.seq
             self._checked = now
 
-    def _take(self, entry: Entry) -> None:
-        with contextlib.suppress(StreamError, ValueError):
-            match entry.recorded(EVENTS).event:
-                case SegmentArchived() as segment:
-                    known = self.segments[segment.stream]
-                    if not known or segment.first_seq > known[-1].last_seq:
-                        known.append(segment)
-                case StreamTrimmed() as trim:
-                    self._trimmed[trim.stream] = max(self._trimmed[trim.stream], trim.last_seq)
+    def _take(self, event: Fact) -> None:
+        match event:
+            case SegmentArchived() as segment:
+                known = self.segments[segment.stream]
+                if not known or segment.first_seq > known[-1].last_seq:
+                    known.append(segment)
+            case StreamTrimmed() as trim:
+                self._trimmed[trim.stream] = max(self._trimmed[trim.stream], trim.last_seq)
 
     def segments_of(self, stream: str, first: int, last: int) -> list[SegmentArchived]:
         """The segments that hold messages of a range."""

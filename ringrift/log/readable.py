@@ -58,8 +58,8 @@ class Readable(ABC):
     def archive(self) -> Archive:
         """The archived part of this log."""
 
-        def stored(filters: Sequence[str], start: int) -> Batches[Entry]:
-            return self._read(EVENTS, filters=filters, start_seq=start)
+        def stored(filters: Sequence[str], start: int) -> Batches[Recorded]:
+            return self._replay(EVENTS, refuse=_pass_over, filters=filters, start_seq=start)
 
         return Archive(lambda subject: self.last(EVENTS, subject), stored)
 
@@ -143,19 +143,19 @@ class Readable(ABC):
 
     async def know(self, stream: str, seq: int = 0) -> None:
         """Read the facts about keys before message `seq` of `EVENTS`; with another stream, all that
-        are stored now."""
+        are stored now. They never leave the stream, because the archive is read by their word."""
         if stream not in (EVENTS, GAMES) or (stream == EVENTS and seq <= self.ring.seq):
             return
-        newest, trimmed = await self.last(EVENTS, TRUST), await self.archive.trimmed(EVENTS)
+        newest = await self.last(EVENTS, TRUST)
         stored = newest.seq if newest else 0
-        if stored < self.ring.newest and self.ring.newest > trimmed:
+        if stored < self.ring.newest:
             self.ring = Keyring()  # the server lost some
         ring = self.ring
-        if stored > ring.newest or trimmed > ring.seq:
-            async for batch in self.read(EVENTS, filters=[TRUST], start_seq=ring.newest + 1):
+        if stored > ring.newest:
+            async for batch in self._read(EVENTS, filters=[TRUST], start_seq=ring.newest + 1):
                 for entry in batch:
                     ring.take(entry)
-        ring.seq = max(ring.seq, trimmed, seq if stream == EVENTS else 0)
+        ring.seq = max(ring.seq, seq if stream == EVENTS else 0)
 
     async def follow_events(
         self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
@@ -204,6 +204,10 @@ class Readable(ABC):
             found += page
             if not page or len(found) >= info.get("total", 0):
                 return sorted(found)
+
+
+def _pass_over(_entry: Entry, _error: UndecodableEvent) -> None:
+    """Processes that read all of `EVENTS` report what does not count."""
 
 
 def with_trust(filters: Sequence[str]) -> Sequence[str]:

@@ -59,6 +59,7 @@ _JUDGED: Facts = (
     *_INCUMBENTS,
 )
 _TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested)
+_NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
@@ -198,7 +199,7 @@ _SPECS = (
         8795,
         memory=384 * MIB,
         own_writes=(f.ShardExported,),
-        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, f.ImportStarted),
+        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, *_NAMES),
         own_purges=(_SHARDS,),
     ),
     ProcessSpec(

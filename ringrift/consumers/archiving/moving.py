@@ -5,7 +5,7 @@
 3. Once it may leave the stream it is read a second time, and a fact has readers read the archive
    from now on (`StreamTrimmed`).
 4. When the grace of readers is over, the stream is purged, except for the newest message of each
-   subject, which writers compare sequences with, and the facts about the archive.
+   subject, which writers compare sequences with, and the facts about the archive and about keys.
 
 A process that is killed anywhere repeats the step: objects are named by their content, facts by
 their range, and a purge twice is a purge once."""
@@ -22,8 +22,9 @@ from ringrift.events.facts import GameCompleted, SegmentArchived, StreamTrimmed
 from ringrift.events.settings import KEEP_HOURS_MIN, ArchiveSettings
 from ringrift.log import marks, segments
 from ringrift.log.archive import FACTS, GRACE_SECONDS
-from ringrift.log.entry import Entry, matches
+from ringrift.log.entry import Entry, matches, matches_any
 from ringrift.log.errors import BlobCorrupt
+from ringrift.log.keyring import TRUST
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS, GAMES
@@ -224,10 +225,10 @@ async def _purge(process: Process, stream: str, trims: Trims) -> None:
 
 async def purge(log: Log, stream: str, last: int) -> None:
     """Delete the messages up to a sequence, except for the newest of each subject and the facts
-    about the archive."""
+    about the archive and about keys."""
     for subject in await log.subjects(stream, ">"):
         newest = await log.last(stream, subject)
-        if newest is not None and not subject.startswith(f"{FACTS}."):
+        if newest is not None and not matches_any([f"{FACTS}.>", TRUST], subject):
             await log.purge(stream, subject, before=min(last + 1, newest.seq))
 
 

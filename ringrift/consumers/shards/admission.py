@@ -50,7 +50,8 @@ class Admission:
         self._nodes, self._models, self._known_to = set[str](), set[str](), 0
 
     async def load(self, before: int, refused: set[int]) -> None:
-        """Note the games before a sequence of `GAMES`, except the refused ones."""
+        """Note the names so far, and the games before a sequence of `GAMES` but the refused."""
+        await self._learn_names()
         after = max(0, before - 1 - SEEN_MAX)
         earlier = read.partial(self._log, _Envelope, f.GameCompleted, after=after, until=before - 1)
         if before > 1:
@@ -75,7 +76,8 @@ class Admission:
             return "unrequested"
         if len(game.seats) != Config.parse(game.config).seats:
             return "seats"
-        await self._learn_names(game)
+        if game.node not in self._nodes or not _models(game) <= self._models:
+            await self._learn_names()
         if not people and game.node not in self._nodes:
             return "node"
         if not _models(game) <= self._models:
@@ -117,10 +119,8 @@ class Admission:
                 asked[ticket.ticket] = "evaluation", games
         return asked
 
-    async def _learn_names(self, game: f.GameCompleted) -> None:
-        """Read which nodes and networks appeared since they were read last, if a name is new."""
-        if game.node in self._nodes and _models(game) <= self._models:
-            return
+    async def _learn_names(self) -> None:
+        """Read which nodes and networks appeared since they were read last."""
         kinds = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
         tail = await self._log.tail(EVENTS)
         async for event, _ in read.facts(self._log, *kinds, after=self._known_to, until=tail):

@@ -30,9 +30,11 @@ from ringrift.events.settings import ArchiveSettings, ShardSettings
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import BlobMissing, StoreError
+from ringrift.log.identity import NodeKey
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.tools.memory_log import MemoryLog
+from ringrift.trust import admission
 
 HOUR = 3600.0
 KEEP = 3.0
@@ -91,6 +93,22 @@ async def test_events_leave_but_for_the_newest_of_each_subject(
     assert [seq for seq in kept(system, EVENTS) if seq in ticks] == [ticks[-1]]
     # settings are the newest of their subject, so that processes find them without the archive
     assert 1 in kept(system, EVENTS)
+
+
+async def test_whose_facts_count_is_known_without_the_archive(
+    system: System, tmp_path: Path
+) -> None:
+    log = MemoryLog(system.broker)
+    log.signer = NodeKey.new()
+    for name in ("one", "two", "three"):
+        await admission.admit(log, name, NodeKey.new().key, ("worker",), "test")
+    await admission.revoke(log, "one", "test")
+    expected = await admission.standing(log)
+    await system.write(settings(tmp_path), *(TickRecorded(minute=n) for n in range(300)))
+    await archived(system)
+    for file in (tmp_path / EVENTS).iterdir():
+        file.unlink()
+    assert await admission.standing(MemoryLog(system.broker)) == expected
 
 
 async def test_positions_parts_and_followers_reach_into_the_archive(

@@ -20,8 +20,10 @@ from ringrift.events.facts import (
     GameCompleted,
     NodeAdmitted,
     NodeRevoked,
+    SegmentArchived,
     SelfplayFinished,
     SettingsChanged,
+    StreamTrimmed,
     TickRecorded,
 )
 from ringrift.events.registry import type_of
@@ -309,3 +311,17 @@ async def test_verification_names_a_fact_that_does_not_count(cluster: Cluster) -
     texts = [str(item) for item in report.problems if item.name == f"EVENTS/{seq}"]
     assert len(texts) == 1
     assert f"signed by {STRANGER.key}, which is not admitted" in texts[0]
+
+
+@pytest.mark.parametrize("key", [WORKER, None])
+async def test_nobody_is_sent_to_an_archive_that_does_not_count(
+    cluster: Cluster, key: NodeKey | None
+) -> None:
+    log = (await cluster.require()).log(None)
+    before = await log.tail(EVENTS)
+    forged = replace(example(type_of(SegmentArchived)), stream=EVENTS, first_seq=1, last_seq=before)
+    for fact in (forged, StreamTrimmed(stream=EVENTS, last_seq=before)):
+        await cluster.write(key, fact, source="archiver@w1")
+    assert await log.archive.trimmed(EVENTS) == 0
+    assert log.archive.segments[EVENTS] == []
+    assert await cluster.counted() == list(range(1, before + 1))
