@@ -1,6 +1,7 @@
 """`ringrift contract` and `ringrift metrics`: files of the repository that are written from
 declarations in the code."""
 
+import contextlib
 from pathlib import Path
 
 from ringrift.cli.common import (
@@ -15,9 +16,11 @@ from ringrift.cli.common import (
     show_rows,
 )
 from ringrift.cluster import monitoring
+from ringrift.cluster.files import NEW_FILE
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.insight.process_tables import tables
+from ringrift.log.login import beside
 from ringrift.runtime.metrics import METRICS
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
@@ -69,18 +72,28 @@ async def _check_server(root: Path, server: str) -> int:
     return EXIT_DIFFERENT if found else 0
 
 
-async def apply(*, replicas: PositiveInt | None = None, session: Session = HERE) -> int:
+async def apply(
+    *, replicas: PositiveInt | None = None, new: bool = False, session: Session = HERE
+) -> int:
     """Create missing streams and consumers on a server.
 
-    The exit status is 1 if one differs from its declaration.
+    A cluster without any gets them once: `ringrift cluster init` leaves a mark beside the
+    credentials, and on a cluster without users --replicas says that it is new. The exit status is
+    1 if one differs from its declaration.
 
     Args:
         replicas: Give every stream this many copies [default: unchanged].
+        new: The cluster is new, although there is no such mark.
     """
+    mark = beside(NEW_FILE)
+    new = new or (mark.is_file() if mark else replicas is not None)
     async with opened(session) as log:
         if replicas is not None:
             await set_replicas(log, replicas, report=complain)
-        drift = await ensure(log, replicas=replicas)
+        drift = await ensure(log, replicas=replicas, new=new)
+    if mark:
+        with contextlib.suppress(OSError):
+            mark.unlink()
     lines = [f"differs from its declaration: {item}" for item in drift]
     remedy = "change it with `nats stream edit` or `nats consumer edit`"
     lines.append(remedy if drift else "all streams, buckets and consumers are as declared")

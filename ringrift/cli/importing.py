@@ -38,7 +38,7 @@ async def games(
     async with contextlib.AsyncExitStack() as leaving:
         log = None if dry_run else await leaving.enter_async_context(opened(session, create=True))
         if log is not None:
-            await ensure(log)
+            await ensure(log, replicas=None)
         file = leaving.enter_context(report.open("w", encoding="utf-8")) if report else None
         shown = leaving.enter_context(progress("importing (bytes)"))
         found = await import_games(

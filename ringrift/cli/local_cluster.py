@@ -47,11 +47,12 @@ async def up(
         cluster = LocalCluster.read(data)
     except CommandError:
         cluster = LocalCluster.create(data, nodes, users=users, tls=tls)
+    new = cluster.new
     cluster.start()
     await cluster.wait_until_healthy()
     with cluster.as_role("operator"):
         async with opened(Source(server=cluster.url)) as log:
-            for drift in await ensure(log, replicas=None):
+            for drift in await ensure(log, replicas=None, new=new):
                 complain(f"differs from its declaration: {drift}")
     print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")
     for name, value in cluster.environment("operator").items():

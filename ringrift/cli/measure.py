@@ -149,7 +149,7 @@ async def _arena(
     from ringrift.server.ensure import ensure
 
     async with opened(session, create=create) as log:
-        await ensure(log)
+        await ensure(log, replicas=None)
         start = partial(evaluators, log, session.data)
         async with Arena(log, config, seed, start, progress) as arena:
             yield arena

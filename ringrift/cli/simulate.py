@@ -79,7 +79,7 @@ async def simulate(
 async def _store(fleet: Fleet, data: Path) -> None:
     """Write the log of a run as that of a system. Raises CommandError if there is one already."""
     async with opened(Source(data=data), create=True) as log:
-        await ensure(log)
+        await ensure(log, replicas=None)
         if stored := await log.tail(EVENTS):
             raise CommandError(
                 f"{data} holds a log of {stored} events already: name another directory for --log"

@@ -4,6 +4,7 @@ DIR/voters/<name>/nats.conf          the file of the repository
 DIR/voters/<name>/ops/voter.conf     what is specific to the voter; also users.conf, tls/ and
                                      identity.json, see `ringrift.server.voter`
 DIR/credentials/<role>.txt           user:password, for RINGRIFT_CREDENTIALS
+DIR/credentials/new                  until `ringrift contract apply` has created the streams
 DIR/streams/, DIR/consumers/         for `nats stream add --config`, with the cluster's replicas
 DIR/authority/ca.pem, ca.key         the certificate authority; the key never leaves this machine
 
@@ -31,6 +32,7 @@ from ringrift.server.ensure import CLUSTER_REPLICAS
 from ringrift.server.roles import new_passwords, roles, users_conf
 from ringrift.server.voter import Made, new_cluster, read_made, write_made
 
+NEW_FILE = "new"
 ROUTE_PORTS_ABOVE, LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE = 2000, 3200, 4000
 """distance of a server's other ports from its client port: 4222 goes with 6222, 7422 and 8222"""
 PORT_MAX = 65535 - MONITOR_PORTS_ABOVE
@@ -87,8 +89,10 @@ def write_cluster(
 ) -> list[conf.Voter]:
     """Write the files of a cluster and return its voters; one node alone is a single server. Raises
     CommandError."""
-    voters = _voters(folder, nodes, users=users, tls=tls)
+    voters, new = _voters(folder, nodes, users=users, tls=tls), not (folder / "voters").exists()
     write_voters(folder, voters, {node.name: node.host for node in nodes})
+    if new and users:
+        (folder / "credentials" / NEW_FILE).touch()
     for path, text in definitions(min(len(nodes), CLUSTER_REPLICAS)).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text)

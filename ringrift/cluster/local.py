@@ -30,7 +30,7 @@ from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Voter
-from ringrift.server.voter import check
+from ringrift.server.voter import check, read_made
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
@@ -128,6 +128,12 @@ class LocalCluster:
     def members(self) -> Sequence[Member]:
         """The servers."""
         return self._state.members
+
+    @property
+    def new(self) -> bool:
+        """Whether no server was ever started."""
+        made = [read_made(self._home(member)) for member in self.members]
+        return all(each is not None and each.new for each in made)
 
     @property
     def url(self) -> str:

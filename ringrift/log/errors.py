@@ -150,7 +150,8 @@ class LogRewound(StreamError):
 
 
 class VoterAway(StreamError):
-    """A cluster without streams has a voter that takes no part: it may hold the log."""
+    """A cluster without streams is not new, or has a voter that takes no part: the log may be
+    elsewhere."""
 
 
 class ServerError(StreamError):

@@ -45,9 +45,14 @@ def login_for(server: str) -> Login | None:
 def login_beside(user: str) -> Login | None:
     """Another user of the same cluster, if the file `<user>.txt` is beside this one's credentials.
     Raises Unreachable for an unusable file."""
-    path = os.environ.get(CREDENTIALS)
-    other = Path(path).with_name(f"{user}.txt") if path else None
+    other = beside(f"{user}.txt")
     return read_login(other) if other and other.is_file() else None
+
+
+def beside(name: str) -> Path | None:
+    """The path of a file beside this process's credentials; None if they are in no file."""
+    path = os.environ.get(CREDENTIALS)
+    return Path(path).with_name(name) if path else None
 
 
 def with_login(servers: Sequence[str], login: Login) -> str:

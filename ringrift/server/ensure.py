@@ -35,6 +35,12 @@ _CANARY = "CANARY"
 """a stream with a copy on every voter, which exists only while the voters are checked"""
 _VOTERS_MAX = 5
 """copies of one stream; the server's own limit"""
+_BLANK = (
+    "the cluster has no streams, and nothing says that it is new, so none are created. If it is, "
+    "`ringrift contract apply --new` creates them; if its voters lost their disks, restore a "
+    "backup (`ringrift cluster restore`), or stop them and rescue the disk of one (`ringrift "
+    "cluster rescue`)"
+)
 TAKES_PART = Backoff(first_seconds=0.1, longest_seconds=0.5, budget_seconds=15.0)
 """voters that have just started together take part within 4 s"""
 
@@ -56,6 +62,7 @@ async def ensure(
     log: Log,
     *,
     replicas: int | None = 1,
+    new: bool | None = None,
     streams: Sequence[StreamConfig] = STREAMS,
     consumers: Sequence[ConsumerConfig] = CONSUMERS,
 ) -> list[Drift]:
@@ -63,11 +70,13 @@ async def ensure(
 
     Without `replicas`, new streams get as many as `EVENTS` has, or as the servers allow, and
     another number is no difference. A cluster without `EVENTS` is new, or its voters lost their
-    disks: nothing is created while one takes no part, because it may hold the log.
+    disks: nothing is created while one takes no part, because it may hold the log, nor unless
+    `new` says that it is the first, by default whether `replicas` is given. A single server needs
+    no such word.
 
     Raises VoterAway, ServerRefused, LogUnavailable."""
     if streams and await _config(log, f"STREAM.INFO.{EVENTS}") is None:
-        await _check_voters(log)
+        await _check_voters(log, new=replicas is not None if new is None else new)
     drift: list[Drift] = []
     wanted = replicas or await replicas_there(log)
     for stream in streams:
@@ -99,9 +108,9 @@ async def ensure(
     return drift
 
 
-async def _check_voters(log: Log) -> None:
-    """Raise VoterAway unless all voters of a cluster take part in its decisions, and none holds a
-    log."""
+async def _check_voters(log: Log, *, new: bool) -> None:
+    """Raise VoterAway unless all voters of a cluster take part in its decisions, none holds a log,
+    and the cluster is `new`."""
     if text := blank(await holdings(log.servers) or ()):
         raise VoterAway(text)
     canary = {"name": _CANARY, "subjects": ["ringrift.canary"], "max_msgs": 1}
@@ -125,6 +134,8 @@ async def _check_voters(log: Log) -> None:
             copies = cluster.get("replicas", [])
             away = [copy["name"] for copy in copies if not copy.get("current")]
             if cluster.get("leader") and copies and not away:
+                if not new:
+                    raise VoterAway(_BLANK)
                 return
             await asyncio.sleep(pause)
         raise _away(", ".join(away))

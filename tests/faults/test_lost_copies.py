@@ -17,6 +17,7 @@ from support.clusters import event
 from support.voters import voters
 from support.waiting import eventually, insist
 
+from ringrift.cli.main import main
 from ringrift.consumers.verification.streams import differing_copies
 from ringrift.log.errors import ServerError, StreamError, VoterAway
 from ringrift.log.holdings import blank, holdings
@@ -124,9 +125,9 @@ async def test_blank_voters_and_the_one_that_holds_the_log_are_named(tmp_path: P
             await ensure(log, replicas=2)
 
 
-async def leader_of_nothing(log: JetStreamLog) -> bool:
+async def leader_of_nothing(log: JetStreamLog, count: int = 2) -> bool:
     held = await holdings(log.servers) or ()
-    return len(held) == 2 and all(each.leader and not each.streams for each in held)
+    return len(held) == count and all(each.leader and not each.streams for each in held)
 
 
 async def named(log: JetStreamLog) -> str:
@@ -136,3 +137,26 @@ async def named(log: JetStreamLog) -> str:
 async def everywhere(log: JetStreamLog) -> bool:
     held = await holdings(log.servers) or ()
     return [each.streams[EVENTS].messages for each in held] == [EVENTS_WRITTEN] * 3
+
+
+@pytest.mark.slow
+async def test_blank_voters_get_streams_once_or_when_a_person_says_that_they_are_new(
+    tmp_path: Path,
+) -> None:
+    async with voters(tmp_path, create=False) as (made, log):
+        # given a new cluster, whose streams `contract apply` creates
+        apply = ["contract", "apply", "--replicas", "3", "--server", made.url]
+        assert await asyncio.to_thread(main, apply) == 0
+        # when all its voters come back blank, against the advice of the check
+        await made.stop(*"abc")
+        for name in "abc":
+            shutil.rmtree(made.store(name))
+            check(made.home(name), empty=True)
+            await made.start(name)
+        await eventually(lambda: leader_of_nothing(log, 3), WAIT_SECONDS_MAX)
+        # then nothing is created, until a person says so
+        assert await asyncio.to_thread(main, apply) == 1
+        with pytest.raises(VoterAway, match="nothing says that it is new"):
+            await ensure(log, replicas=None)
+        assert not await names(log)
+        assert await asyncio.to_thread(main, [*apply, "--new"]) == 0

@@ -156,8 +156,9 @@ def declared(infos: Infos) -> list[Finding]:
     if not infos:
         text = "none: the system is new, or its disks came back empty"
         remedy = (
-            "if it is new, `ringrift contract apply`; else create nothing: restore a backup with "
-            "`ringrift cluster restore`, or what a voter still holds with `ringrift cluster rescue`"
+            "if it is new, `ringrift contract apply --new`; else create nothing: restore a backup "
+            "with `ringrift cluster restore`, or what a voter still holds with `ringrift cluster "
+            "rescue`"
         )
         return [warn("streams", text, remedy)]
     if missing := [name for name in wanted if name not in infos]:

@@ -70,7 +70,7 @@ async def test_a_server_that_is_cut_off_loses_leadership_and_catches_up(
     data: Path, cluster: LocalCluster
 ) -> None:
     log = await JetStreamLog.open(cluster.url, name="test")
-    await ensure(log, replicas=None)
+    await ensure(log, replicas=3)
     await log.append([event(1)])
     leader = await leader_of(log)
     assert leader is not None
@@ -128,7 +128,7 @@ async def test_the_cluster_continues_after_one_server_is_killed(
 ) -> None:
     with cluster.as_role("operator"):
         log = await JetStreamLog.open(cluster.url, name="test")
-    await ensure(log, replicas=None)
+    await ensure(log, replicas=3)
     await log.append([event(1)])
     cluster.kill("n1")
     began = time.monotonic()

@@ -89,7 +89,7 @@ async def test_a_client_leaves_a_voter_that_is_cut_off_within_seconds(
     tmp_path: Path, cluster: LocalCluster
 ) -> None:
     first = await JetStreamLog.open(cluster.url, name="test")
-    await ensure(first, replicas=None)
+    await ensure(first, replicas=3)
     assert await first.append([event(1)]) == [1]
     leader = await leader_of(first)
     name = next(member.name for member in cluster.members if member.name != leader)

@@ -29,7 +29,7 @@ async def test_all_voters_restart_while_a_writer_writes(
     try:
         await cluster.wait_until_healthy()
         log = await JetStreamLog.open(cluster.url, name="test")
-        await ensure(log, replicas=None)
+        await ensure(log, replicas=3)
         before = [member.pid for member in cluster.members]
         acknowledged: list[int] = []
         outages = [0.0]

@@ -67,6 +67,16 @@ async def test_nothing_is_created_while_a_voter_takes_no_part() -> None:
     assert log.created == ["STREAM.CREATE.CANARY", "STREAM.DELETE.CANARY"]
 
 
+async def test_blank_voters_get_streams_only_if_the_cluster_is_new() -> None:
+    log = StartingCluster(refusals=0)
+    for given in ({"replicas": None}, {"replicas": 3, "new": False}):
+        with pytest.raises(VoterAway, match=r"nothing says that it is new.*contract apply --new"):
+            await ensure(log, **given, streams=STREAMS[:1], consumers=())
+    assert set(log.created) == {"STREAM.CREATE.CANARY", "STREAM.DELETE.CANARY"}
+    await ensure(log, replicas=None, new=True, streams=STREAMS[:1], consumers=())
+    assert f"STREAM.CREATE.{STREAMS[0].name}" in log.created
+
+
 def test_differences_ignore_fields_that_the_server_adds_or_omits() -> None:
     declared = {
         "name": "S",
