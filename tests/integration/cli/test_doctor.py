@@ -11,7 +11,7 @@ import pytest
 
 from ringrift.cli.main import main
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import EXPECTED
 
 
 def by_name(known: dict[str, Any]) -> dict[str, dict[str, str]]:
