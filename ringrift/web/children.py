@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import resource
 import signal
 import sys
@@ -110,7 +111,7 @@ class Children:
             async with self._in_time(seconds):
                 child.stdin.write(given)
                 child.stdin.close()
-                said = asyncio.create_task(child.stderr.read(1 << 16))
+                said = asyncio.create_task(_end_of(child.stderr))
                 output = b"".join([part async for part in _bounded(child.stdout)])
                 return await child.wait(), output, (await said).decode(errors="replace").strip()
 
@@ -170,6 +171,13 @@ class Server(Children):
         await self._stack.aclose()
 
 
+def reason(said: str) -> str:
+    """Return in one line why a child failed, from what it wrote about that: the last line, without
+    the path of an error of this program."""
+    line = said.rstrip().rpartition("\n")[2].removeprefix("ringrift: ")
+    return re.sub(r"^(\w+\.)+\w+: ", "", line)[:400] or "it failed"
+
+
 def plain_environment() -> dict[str, str]:
     """Return the part of the environment that says where this program is, without any secret."""
     return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -204,6 +212,14 @@ async def _bounded(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
         if left < 0:
             raise _too_much()
         yield part
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    """The end of a stream, all of which is read, so that the child never waits for this."""
+    end = b""
+    while part := await stream.read(1 << 16):
+        end = (end + part)[-(1 << 16) :]
+    return end
 
 
 def _too_much() -> HTTPException:

@@ -92,8 +92,9 @@ class View(Live, Changing):
     async def store(self, events: int) -> None:
         """Write the cache if so many events were folded since it was written."""
         if self.cache and self.fold.seq - self._cached >= max(events, 1):
-            self._cached = self.fold.seq
+            seq = self.fold.seq
             await self.cache.store(self._parts)
+            self._cached = seq
 
     def _parts(self) -> tuple[EventMeta, list[Any]]:
         newest = self._newest

@@ -23,7 +23,7 @@ from ringrift.log.errors import BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.web import drawing
-from ringrift.web.children import Children
+from ringrift.web.children import Children, reason
 from ringrift.web.drawing import Point
 from ringrift.web.fold import Fold, Network
 from ringrift.web.matches import seats_of, trial_of
@@ -127,7 +127,7 @@ async def download(request: Request) -> Response:
     if form == "onnx":
         status, data, said = await EXPORTS.run(EXPORT, seconds=300.0, given=data)
         if status:
-            raise HTTPException(400, said.rpartition("\n")[2])
+            raise HTTPException(400, reason(said))
     name = f"{found.config}-{found.model[:12]}.{form}"
     headers = {
         "content-disposition": f'attachment; filename="{name}"',

@@ -23,7 +23,7 @@ from ringrift.events import REGISTRY
 from ringrift.insight.sql.log_tables import FILE, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.protocol import Log
-from ringrift.web.children import Answers, Children, Server, plain_environment
+from ringrift.web.children import Answers, Children, Server, plain_environment, reason
 from ringrift.web.fold import Fold
 from ringrift.web.pages import shown, view_of
 from ringrift.web.sql_child import ROWS_FILE_MAX, STATEMENT_SECONDS_MAX, Answer, Reply
@@ -110,7 +110,7 @@ class Tables:
             arguments, seconds=FILL_SECONDS_MAX, environment=environment
         )
         if status:
-            raise HTTPException(503, f"the tables cannot be filled: {said[-300:]}")
+            raise HTTPException(503, f"the tables cannot be filled: {reason(said)}")
 
     async def rows(self, statements: Statements, seq: int, wait: float) -> Rows | None:
         """Return the first rows of each statement and up to which event they are known: for ready

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringrift.runtime.processes import deciders
-from ringrift.web.children import Answers, Children
+from ringrift.web.children import Answers, Children, reason
 from ringrift.web.pages import number, shown, view_of
 from ringrift.web.values import Values
 
@@ -100,8 +100,7 @@ async def _tried(
         arguments, seconds=SECONDS_MAX, environment=environment
     )
     if status:
-        why = said.splitlines()[-1].removeprefix("ringrift: ") if said else "it failed"
-        raise HTTPException(400, why[:400])
+        raise HTTPException(400, reason(said))
     found: Found = msgspec.json.decode(output)
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.clusters import event, port_with_neighbours
+from support.embedded import connected, running
 from support.waiting import eventually
 
 from ringrift.cluster.files import parse_nodes, write_cluster
@@ -23,6 +24,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.binary import find_binary
 from ringrift.server.ensure import ensure
+from ringrift.web.cache import Cache
 
 START_SECONDS_MAX = 60.0
 
@@ -131,6 +133,31 @@ async def test_up_serves_the_pages_and_stops_them(tmp_path: Path) -> None:
     with pytest.raises(httpx.TransportError):
         async with httpx.AsyncClient() as later:
             await later.get(address)
+
+
+async def test_an_empty_log_answers_sql_and_the_end_writes_the_cache(tmp_path: Path) -> None:
+    cache, statement = tmp_path / "cache", {"q": "SELECT count(*) + 41 FROM log"}
+    async with running(tmp_path / "data") as server, connected(server) as log:
+        words, here = ("web", "--server", server.url, "--port", "0"), {"XDG_CACHE_HOME": str(cache)}
+        async with (
+            command(*words, **here) as (process, address),
+            httpx.AsyncClient(base_url=address) as client,
+        ):
+
+            async def counted() -> bool:
+                return ">41<" in (await client.get("/sql", params=statement)).text
+
+            await eventually(counted, START_SECONDS_MAX)
+            await log.append([event(1)])
+
+            async def folded() -> bool:
+                return "EVENTS/1" in (await client.get("/")).text
+
+            await eventually(folded, START_SECONDS_MAX)
+        assert process.returncode == 0
+        parts = await Cache(log, cache / "ringrift" / "web").load()
+    assert parts is not None
+    assert parts[-1].seq == 1
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +20,7 @@ from support.pages import Site, answered, site
 
 from ringrift.insight.sql.log_tables import FILE, refresh
 from ringrift.web import sql_child
-from ringrift.web.children import Server
+from ringrift.web.children import Server, _end_of, reason
 from ringrift.web.pages.tables import Tables
 from ringrift.web.sql_child import Reply
 
@@ -159,15 +161,30 @@ async def test_a_statement_is_answered_with_links(pages: Site) -> None:
     assert "file system operations are disabled" in refused
 
 
-async def test_tables_that_cannot_be_filled_are_told(
-    pages: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails(_: Tables) -> None:
-        raise HTTPException(503, "the tables cannot be filled: no room")
+@pytest.mark.real_time
+async def test_the_page_says_in_one_line_why_tables_cannot_be_filled() -> None:
+    async with site() as pages:
+        pages.log.servers = ["http://nowhere"]
+        for path in ("/sql?q=FROM+log", "/cost"):
+            text = unescape(await answered(pages, path))
+            assert "be filled: 'http://nowhere' is not a server address; write nats://" in text
+            assert "Traceback" not in text
 
-    monkeypatch.setattr(Tables, "read_log", fails)
-    assert "no room" in await answered(pages, "/sql?q=FROM+log")
-    assert "no room" in await answered(pages, "/cost")
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "Traceback (most recent call last):\n  ^^^\nringrift.log.errors.Unreachable: down\n",
+            "down",
+        ),
+        ("  ^^^\nOSError: [Errno 28] No space left", "OSError: [Errno 28] No space left"),
+        ("a warning\nringrift: there is no decider x", "there is no decider x"),
+        ("", "it failed"),
+    ],
+)
+def test_the_reason_of_a_failed_child_is_one_line(said: str, why: str) -> None:
+    assert reason(said) == why
 
 
 @pytest.mark.slow
@@ -194,8 +211,19 @@ async def test_quality_and_cost_are_ready(pages: Site) -> None:
 
 
 @pytest.mark.slow
-async def test_tables_are_not_read_anew_without_new_events(pages: Site) -> None:
+async def test_tables_are_not_read_again_without_new_events(pages: Site) -> None:
     await answered(pages, "/cost")
     filled = os.stat(pages.client._transport.app.state.sql_tables.file).st_mtime_ns  # type: ignore[attr-defined]
     await answered(pages, "/cost")
     assert os.stat(pages.client._transport.app.state.sql_tables.file).st_mtime_ns == filled  # type: ignore[attr-defined]
+
+
+async def test_the_end_of_all_that_a_child_complains_of_is_kept() -> None:
+    """The reason is its last line; a child waits while its full pipe is not read."""
+    stream = asyncio.StreamReader()
+    reading = asyncio.create_task(_end_of(stream))
+    for part in (b"x" * 200_000, b"first\n", b"last\n"):
+        stream.feed_data(part)
+        await asyncio.sleep(0)
+    stream.feed_eof()
+    assert reason((await reading).decode()) == "last"
