@@ -52,7 +52,7 @@ PAGES: tuple[ModuleType, ...] = (
 
 ANSWER_SECONDS_MAX, SILENT_SECONDS_MAX = 30, 3
 """in which a page answers, and while the server of the log is silent"""
-STORE_SECONDS_MAX = 5
+END_SECONDS_MAX = 5
 """that writing the cache may take at the end"""
 
 
@@ -91,9 +91,7 @@ def make_app(state: State) -> Starlette:
             state.view.close()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STORE_SECONDS_MAX):
-                    await state.view.store(1)
+            await asyncio.wait([asyncio.create_task(state.view.store(1))], timeout=END_SECONDS_MAX)
 
     folds = [route for module in PAGES for route in getattr(module, "past_routes", ())]
     past = [_in_time(Route(route.path, kept(route.endpoint))) for route in folds]

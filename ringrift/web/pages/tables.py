@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -246,11 +247,19 @@ def _cells(answer: Answer, fold: Fold) -> list[list[Any]]:
     values = Values(fold, lambda page: page)
     return [
         [
-            (isinstance(item, int | float) and not isinstance(item, bool), values.shown(item, name))
+            (type(item) in (int, float), _cell(values, item, name))
             for name, item in zip(answer.columns, row, strict=True)
         ]
         for row in answer.rows
     ]
+
+
+def _cell(values: Values, item: Any, name: str) -> Markup:
+    """A value of a row; one that contains others is folded, so that a row stays low."""
+    text = values.shown(item, name)
+    if "<dl" not in text and "<table" not in text:
+        return text
+    return Markup("<details><summary>{} parts</summary>{}</details>").format(len(item), text)
 
 
 routes = [

@@ -157,6 +157,7 @@ async def test_a_statement_is_answered_with_links(pages: Site) -> None:
     assert "2 rows" in text
     assert 'href="/events/1"' in text
     assert "ModelPromoted" in text
+    assert "<summary>2 parts</summary>" in await answered(pages, "/sql?q=SELECT+{a:1,b:2}")
     refused = await answered(pages, f"/sql?q={quote(HOSTILE[2])}")
     assert "file system operations are disabled" in refused
 
