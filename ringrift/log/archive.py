@@ -56,7 +56,7 @@ class Archive:
         self.segments: dict[str, list[SegmentArchived]] = {stream: [] for stream in ARCHIVED}
         """by stream, in order"""
         self._trimmed = dict.fromkeys(ARCHIVED, 0)
-        self._seq, self._checked = 0, -CHECK_SECONDS
+        self._seq, self._checked = 0, float("-inf")
         self._refreshing = asyncio.Lock()
         self._opened: OrderedDict[str, asyncio.Task[Segment]] = OrderedDict()
         self.cache = Cache()
