@@ -73,6 +73,10 @@ _LIST = (
     ),
     _counter("ringrift_archived_bytes_total", "Bytes of segments stored; the archiver only."),
     _gauge("ringrift_backup_age_seconds", "Age of the newest backup; the archiver only."),
+    _gauge(
+        "ringrift_backup_overdue_seconds",
+        "Age from which the newest backup is too old; the archiver only.",
+    ),
     _gauge("ringrift_backup_failing", "1 if the last backup failed; the archiver only."),
     _counter("ringrift_blobs_fetched_total", "Blobs not read from their bucket.", "source"),
     _cluster("ringrift_quorum_health_level", "0 LOST, 1 MINIMUM, 2 DEGRADED, 3 HEALTHY."),

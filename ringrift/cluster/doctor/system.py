@@ -90,7 +90,7 @@ async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
         if place:
             yield await _store(name, place)
     if settings.backup.place:
-        yield await _backup(log, settings.backup.every_hours)
+        yield await _backup(log, settings.backup.overdue_hours)
 
 
 def copies(streams: Infos) -> list[Finding]:
@@ -230,12 +230,12 @@ async def _store(name: str, place: str) -> Finding:
     return ok(name, f"{place} can be written and read")
 
 
-async def _backup(log: JetStreamLog, every_hours: float) -> Finding:
+async def _backup(log: JetStreamLog, overdue_hours: float) -> Finding:
     newest = await latest(log, BackupFinished)
     if newest is None:
         return warn("backup", "none was made yet", "start a node with the role archiver")
     hours = (datetime.now(UTC) - newest.meta.time).total_seconds() / 3600.0
     text = f"{newest.event.name} is {hours:.1f} h old"
-    if hours > 2 * every_hours:
+    if hours > overdue_hours:
         return warn("backup", text, "look at the archiver: `ringrift status` says what failed")
     return ok("backup", text)

@@ -1,5 +1,7 @@
 """Scheduled backups."""
 
+import math
+
 from ringrift.consumers.archiving.state import State
 from ringrift.events.facts import BackupFailed, BackupFinished
 from ringrift.events.settings import BackupSettings
@@ -24,6 +26,8 @@ class Schedule:
         """Make a backup if one is due, and record how it ended; a failure is recorded once."""
         process, state, now = self._process, self._state, self._process.clock.wall()
         age = now - state.backup.timestamp() if state.backup else None
+        overdue = settings.overdue_hours * 3600.0 if settings.place else math.inf
+        process.metrics.set("ringrift_backup_overdue_seconds", overdue)
         if not settings.place:
             return
         if age is not None:

@@ -49,3 +49,8 @@ class BackupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """time between the beginnings of two backups"""
     keep: kinds.Positive = 14
     """newest backups that are kept"""
+
+    @property
+    def overdue_hours(self) -> float:
+        """Age from which the newest backup is too old."""
+        return 2 * self.every_hours

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from ringrift.cli.main import main
+from ringrift.events.facts import BackupFinished
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.processes import EXPECTED
+
+from .conftest import append
 
 
 def by_name(known: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -83,3 +86,31 @@ def test_drift_and_missing_consumers_are_found(run: Any, system: Any) -> None:
     assert [
         check["text"] for check in run.json("doctor")["checks"] if check["name"] == "streams"
     ] == texts[1:]
+
+
+def test_the_stores_of_archive_and_backups_are_tried(run: Any, system: Any, tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("no directory")
+    places = {"archive": str(taken), "backup": str(tmp_path)}
+    words = [f"--set={name}.place={place}" for name, place in places.items()]
+    run("settings", *words, "--why", "test")
+    try:
+        archive, store, backup = last_checks(run)
+        assert (archive["name"], archive["level"]) == ("archive", "warn")
+        assert "--set archive.place=" in archive["remedy"]
+        assert (store["level"], store["text"]) == ("ok", f"{tmp_path} can be written and read")
+        assert (backup["level"], backup["text"]) == ("warn", "none was made yet")
+        made = BackupFinished(
+            place=str(tmp_path), name="b", size_bytes=1, new_bytes=1, backup_seconds=1.0
+        )
+        append(system, made)
+        assert (last_checks(run)[-1]["level"], last_checks(run)[-1]["text"]) == (
+            "ok",
+            "b is 0.0 h old",
+        )
+    finally:
+        run("settings", "--set=archive.place=", "--set=backup.place=", "--why", "test")
+
+
+def last_checks(run: Any) -> list[dict[str, str]]:
+    return run.json("doctor")["checks"][-3:]

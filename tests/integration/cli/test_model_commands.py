@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import pickle
 from pathlib import Path
@@ -15,6 +16,8 @@ from ringrift.events import draft
 from ringrift.events.facts import (
     EvaluationScored,
     Fact,
+    ModelArchived,
+    ModelKept,
     ModelPromoted,
     ModelRegistered,
     ShardExported,
@@ -22,6 +25,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
+from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
@@ -339,10 +343,59 @@ def test_an_nnue_is_neither_transferred_nor_exported(
 ) -> None:
     made = tmp_path / "made"
     for words, text in (
-        (("transfer", "--to", "hex8_4p"), "be transferred; train one for hex8_4p"),
-        (("export",), "be exported: it plays in whole numbers"),
+        (("transfer", "--to", "hex8_4p", "--model"), "be transferred; train one for hex8_4p"),
+        (("fetch", "--format", "onnx"), "be exported: it plays in whole numbers"),
     ):
-        run("model", *words, "--model", str(nnue_file), "--output", str(made), status=1)
+        run("model", *words, str(nnue_file), "--output", str(made), status=1)
         assert f"this is an NNUE (nnue_mp for hex8_3p), which cannot {text}" in run.err
         assert run.err.count("\n") == 1
         assert not made.exists()
+
+
+def test_a_network_is_kept_and_left_to_the_archive(run: Any, system: Any, tmp_path: Path) -> None:
+    data = network(77)
+    digest = digest_of(data)
+
+    async def move_away() -> None:
+        """As the archiver does."""
+        log = await JetStreamLog.open(system.server.url, name="test")
+        try:
+            (tmp_path / "models").mkdir()
+            place = tmp_path / "models" / digest
+            place.write_bytes(data)
+            moved = ModelArchived(
+                config="square8_2p", model=digest, size_bytes=len(data), place=str(place)
+            )
+            await log.append([draft(moved, cause=None, source="test", key=digest)])
+            await Blobs(log).delete(MODEL_BUCKET, digest)
+        finally:
+            await log.close()
+
+    async def state() -> tuple[list[bool], bool]:
+        """What was decided, and whether the network is in the store."""
+        log = await JetStreamLog.open(system.server.url, name="test")
+        try:
+            kept = [fact async for fact, _ in read.facts(log, ModelKept) if fact.model == digest]
+            assert {(fact.config, fact.why) for fact in kept} == {("square8_2p", "test")}
+            return [fact.kept for fact in kept], await Blobs(log).has(MODEL_BUCKET, digest)
+        finally:
+            await log.close()
+
+    asyncio.run(put_blob(system, data))
+    text = run("model", "archive", digest[:12], "--why", "test")
+    assert text.startswith(f"{digest[:12]} leaves the store once")
+    assert asyncio.run(state()) == ([False], True)
+    asyncio.run(move_away())
+    known = run.json("model", "keep", digest[:12], "--why", "test")
+    assert known == {"model": digest, "kept": True}
+    assert asyncio.run(state()) == ([False, True], True)
+    run("model", "keep", "0" * 12, "--why", "test", status=1)
+    assert "0" * 12 in run.err
+
+
+async def put_blob(system: Any, data: bytes) -> None:
+    log = await JetStreamLog.open(system.server.url, name="test")
+    try:
+        await Blobs(log).put(MODEL_BUCKET, data)
+    finally:
+        await log.close()

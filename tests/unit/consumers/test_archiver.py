@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from ringrift.events import Settings
 from ringrift.events.facts import (
     ArchiveFailed,
     ArchiveRecovered,
+    BackupFinished,
     GameCompleted,
     SegmentArchived,
     SettingsChanged,
@@ -26,7 +28,7 @@ from ringrift.events.facts import (
     StreamTrimmed,
     TickRecorded,
 )
-from ringrift.events.settings import ArchiveSettings, ShardSettings
+from ringrift.events.settings import ArchiveSettings, BackupSettings, ShardSettings
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import BlobMissing, StoreError
@@ -93,6 +95,23 @@ async def test_events_leave_but_for_the_newest_of_each_subject(
     assert [seq for seq in kept(system, EVENTS) if seq in ticks] == [ticks[-1]]
     # settings are the newest of their subject, so that processes find them without the archive
     assert 1 in kept(system, EVENTS)
+
+
+async def test_how_old_a_backup_may_be_follows_the_settings(system: System, tmp_path: Path) -> None:
+    made = BackupFinished(
+        place=str(tmp_path), name="b", size_bytes=1, new_bytes=1, backup_seconds=1.0
+    )
+    weekly = Settings(backup=BackupSettings(place=str(tmp_path), every_hours=168.0))
+    await system.write(made, SettingsChanged(version=1, settings=weekly, why="test"))
+    process = system.process("archiver")
+    async with running(archiver.main(process)):
+        await asyncio.sleep(HOUR)
+        age = process.metrics.value("ringrift_backup_age_seconds") or 0.0
+        assert 0.9 * HOUR < age < 1.1 * HOUR
+        assert process.metrics.value("ringrift_backup_overdue_seconds") == 2 * 168 * HOUR
+        await system.write(SettingsChanged(version=2, settings=Settings(), why="test"))
+        await asyncio.sleep(HOUR)
+        assert process.metrics.value("ringrift_backup_overdue_seconds") == math.inf
 
 
 async def test_whose_facts_count_is_known_without_the_archive(
