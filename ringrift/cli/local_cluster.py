@@ -48,6 +48,7 @@ async def up(
     except CommandError:
         cluster = LocalCluster.create(data, nodes, users=users, tls=tls)
     new = cluster.new
+    cluster.keep_reserves(complain)
     cluster.start()
     await cluster.wait_until_healthy()
     with cluster.as_role("operator"):

@@ -7,6 +7,7 @@ lists of commands are the first lines of the functions' docstrings, read without
 import ast
 import asyncio
 import difflib
+import errno
 import io
 import os
 import sys
@@ -198,7 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except OSError as error:  # such as a file that cannot be written
         _discard_output()
-        _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        remedy = "; free some and run it again" if error.errno == errno.ENOSPC else ""
+        _complain(f"{error.filename or 'system'}: {error.strerror or error}{remedy}")
         return 1
 
 

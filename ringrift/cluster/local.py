@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -27,14 +28,18 @@ from msgspec import Struct
 from ringrift.cluster.cuts import Link
 from ringrift.cluster.files import write_secret, write_voters
 from ringrift.errors import CommandError
+from ringrift.log.errors import DiskFull
 from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.server import reserve
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Voter
-from ringrift.server.voter import check, read_made
+from ringrift.server.voter import check, configured, read_made
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
 HEALTH_SECONDS_MAX = 2.0
+ROOM_BYTES_MIN = 1024**2
+"""a server that starts writes some kilobytes"""
 NO_ANSWER = "no answer"
 _UNREACHABLE = "127.0.0.1:1"
 """advertised as the address of every server, so that all routes go through links that can be cut"""
@@ -132,8 +137,7 @@ class LocalCluster:
     @property
     def new(self) -> bool:
         """Whether no server was ever started."""
-        made = [read_made(self._home(member)) for member in self.members]
-        return all(each is not None and each.new for each in made)
+        return all(made and made.new for made in map(read_made, map(self._home, self.members)))
 
     @property
     def url(self) -> str:
@@ -165,6 +169,17 @@ class LocalCluster:
     def _home(self, member: Member) -> Path:
         return self.data / "voters" / member.name
 
+    def keep_reserves(self, report: Callable[[str], None]) -> None:
+        """Keep some room on the disk for each server, or give it up if the disk is full. Raises
+        DiskFull if that is not enough to start."""
+        for member in self.members:
+            _, store = configured(self._home(member))
+            if store.is_dir() and (text := reserve.keep(store)):
+                report(text)
+        if shutil.disk_usage(self.data).free < ROOM_BYTES_MIN:
+            remedy = "free some and start again; acknowledged messages are safe"
+            raise DiskFull(f"no space left for {self.data}: {remedy}")
+
     def start(self) -> None:
         """Start the links and all servers that do not run; return before they are ready."""
         if not runs(self._state.links_pid, self.data):
@@ -188,7 +203,8 @@ class LocalCluster:
         """Stop servers and links; kill those that take longer than `STOP_SECONDS_MAX`."""
         _end({**self._running(*self.members), self._state.links_pid: self.data})
         self._state.links_pid = 0
-        self._save()
+        with contextlib.suppress(OSError):  # a full disk; the ids of ended processes do no harm
+            self._save()
 
     def stop_member(self, name: str) -> None:
         """Stop one server; kill it if that takes longer than `STOP_SECONDS_MAX`."""

@@ -36,6 +36,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.wire import shown_address, split_servers
 from ringrift.runtime.host import node_name, threads
 from ringrift.runtime.processes import PROCESSES
+from ringrift.server import reserve
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.trust.admission import admit_itself
@@ -66,6 +67,7 @@ async def up(
         embedded = None if server else await EmbeddedServer.start(data)
         if embedded is not None:
             stack.push_async_callback(embedded.stop)
+            reserve.keep(data / "nats")
         url = embedded.url if embedded else str(server)
         log = await JetStreamLog.open(url, name=f"up@{node_name()}")
         log.signer = await asyncio.to_thread(make_key, data)

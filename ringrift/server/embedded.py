@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ringrift.log.errors import AnotherInstance, DiskFull, PortInUse, ServerError
-from ringrift.server import address as addresses
+from ringrift.server import address as addresses, reserve
 from ringrift.server.binary import end_with_parent, find_binary
 from ringrift.server.configuration import Voter, server_conf
 from ringrift.server.voter import check
@@ -151,7 +151,9 @@ class EmbeddedServer:
         storage = str((self.data / "nats").resolve())
         text = server_conf(Voter(store=storage, port=port, monitor_port=None))
         config.write_text(text, encoding="utf-8", errors="surrogateescape")
-        check(self.data, conf=CONF_FILE)
+        _, store = check(self.data, conf=CONF_FILE)
+        if (store / reserve.FILE).exists():
+            reserve.keep(store)
         self._process = await asyncio.create_subprocess_exec(
             self._binary,
             "-c",
