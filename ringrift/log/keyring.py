@@ -106,7 +106,7 @@ class Standing(Struct, frozen=True):
         if isinstance(fact, NodeRevoked):
             others = [one for key, one in self.admitted.items() if key != fact.key]
             if not any(OPERATOR in one.roles for one in others):
-                return "nobody could admit a node afterwards: it revokes the last operator"
+                return "it revokes the last operator, and without one no node can be admitted"
         return ""
 
 

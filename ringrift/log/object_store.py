@@ -32,7 +32,7 @@ class ObjectStore:
     def __init__(self, place: str) -> None:
         """Open a place. Raises StoreError if it is none, or its credentials cannot be read."""
         self.place = place
-        with _told(place):
+        with _one_line_errors(place):
             self._store = _open(place)
 
     async def put(self, name: str, data: bytes) -> None:
@@ -40,7 +40,7 @@ class ObjectStore:
         import obstore
 
         try:
-            with _told(f"{self.place}/{name}"):
+            with _one_line_errors(f"{self.place}/{name}"):
                 await asyncio.to_thread(obstore.put, self._store, name, data)
         except BlobMissing as error:
             raise StoreError(f"{self.place}: no such bucket; create it") from error
@@ -49,7 +49,7 @@ class ObjectStore:
         """Return an object. Raises BlobMissing."""
         import obstore
 
-        with _told(f"{self.place}/{name}"):
+        with _one_line_errors(f"{self.place}/{name}"):
             found = await asyncio.to_thread(obstore.get, self._store, name)
             return bytes(await asyncio.to_thread(found.bytes))
 
@@ -70,14 +70,14 @@ class ObjectStore:
             batches = obstore.list(self._store, under or None)
             return {item["path"]: item["size"] for batch in batches for item in batch}
 
-        with _told(f"{self.place}/{under}"):
+        with _one_line_errors(f"{self.place}/{under}"):
             return await asyncio.to_thread(listed)
 
     async def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
         import obstore
 
-        with contextlib.suppress(BlobMissing), _told(f"{self.place}/{name}"):
+        with contextlib.suppress(BlobMissing), _one_line_errors(f"{self.place}/{name}"):
             await asyncio.to_thread(obstore.delete, self._store, name)
 
     async def check(self) -> None:
@@ -130,7 +130,7 @@ def _set(*names: str) -> bool:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _one_line_errors(what: str) -> Iterator[None]:
     """Raise what the library raises as an error of the log, in one line without its sources."""
     from obstore.exceptions import BaseError
 

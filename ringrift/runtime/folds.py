@@ -142,7 +142,7 @@ async def newest(blobs: Blobs, log: Log, decider: Decider[Any]) -> Folded:
 
 async def read_snapshot(blobs: Blobs, name: SnapshotName) -> Snapshot:
     """Return a snapshot. Raises BlobMissing, BlobCorrupt if it is damaged, or if its author is no
-    process that runs the decider; which a snapshot of other code, never used, need not tell."""
+    process that runs the decider; the author of a snapshot of other code is not checked."""
     snapshot = await snapshots.read(blobs, name)
     author = snapshot.author.partition("@")[0]
     if name.code == code_version() and author not in runners(snapshot.decider):

@@ -228,7 +228,9 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.DecodeError) as error:
-        raise ServerError(f"{path} cannot be read ({error}); it says whose the store is") from error
+        raise ServerError(
+            f"{path} cannot be read ({error}); it names the voter that owns the store"
+        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:

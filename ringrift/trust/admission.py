@@ -114,7 +114,7 @@ async def _refused(log: Log, now: Standing) -> list[str]:
             try:
                 event, meta = entry.recorded(EVENTS)
             except UndecodableEvent:
-                continue  # counts for nobody
+                continue  # every reader skips it
             seal = seal_of(entry.body)
             why = strict.refusal(event, meta, seal)
             if why or (seal and not is_signed(seal)):

@@ -1,8 +1,8 @@
 """Tree heads: facts that say which messages `EVENTS` had, and the search for those that changed.
 
-A coordinator hashes every message in order and records the root of the tree now and then. Whoever
-reads the log later computes the same roots, unless a message was changed, removed or moved since,
-also by somebody who rewrote the whole store. Messages after the newest head are not covered yet."""
+A coordinator hashes every message in order and records the root of the tree now and then. A
+later reader computes the same roots, unless a message was changed, removed or moved since, even if
+the whole store was rewritten. Messages after the newest head are not covered yet."""
 
 import contextlib
 from base64 import urlsafe_b64encode
@@ -73,7 +73,7 @@ class HeadWriter:
         self._own = 0
         """size of the newest head of this node"""
         self._other = 0
-        """sequence of the newest message that is no head: heads alone need no head"""
+        """sequence of the newest message other than a head; only after one is a head recorded"""
 
     async def round(self) -> list[Draft]:
         """Read what is new; return the heads to append. Raises StreamError, LogRewound."""

@@ -91,7 +91,7 @@ class Shelf(MutableMapping[K, V]):
 def copied(value: Any) -> Any:
     """Return a copy that shares what cannot change: facts, states of deciders, texts, numbers.
 
-    The items of a container are of one kind, so the first one tells whether they can change."""
+    The items of a container are of one kind, so the first one shows whether they can change."""
     if isinstance(value, dict):
         first = next(iter(value.values()), None)
         if copied(first) is first:

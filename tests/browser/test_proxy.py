@@ -33,7 +33,7 @@ async def test_the_pages_work_behind_the_proxy_of_the_readme() -> None:
         async with viewer.stream("GET", "/live") as live:
             assert "data:" in await anext(live.aiter_text())
         refused = await viewer.post("/play", data=GAME, headers=own)
-        assert refused.status_code == 401  # not taken for somebody at this machine
+        assert refused.status_code == 401  # not treated as a request from this machine
         signed = await viewer.get("/login", params={"token": TOKEN})
         cookie = signed.headers["set-cookie"]
         assert "Secure" in cookie

@@ -1,4 +1,4 @@
-"""Moving networks that nobody needs from their bucket to the archive."""
+"""Moving networks that are not in use from their bucket to the archive."""
 
 from datetime import timedelta
 

@@ -67,7 +67,7 @@ class Admission:
 
     async def refusal(self, game: f.GameCompleted, meta: EventMeta) -> f.Refusal | None:
         """Why a game is no training data; None if it is, and then it counts as seen."""
-        people = game.origin == "human"  # on no worker's node, and nobody asked for it
+        people = game.origin == "human"  # on no worker's node, and not requested by a plan
         asked = {} if people else await self._asked(meta.cause)
         origin, games = asked.get(game.ticket, ("", 0))
         imported = origin == game.origin == "import"

@@ -7,7 +7,7 @@ from msgspec import Meta
 from ringrift.events.facts.vocabulary import Count, Fact, NodeFact, Positive, Sha256, law
 
 LEAF_MARK_CHARS = 4
-"""of each leaf in a tree head: 24 bits, which tell where two logs differ; the root tells whether"""
+"""of each leaf in a tree head: 24 bits. Roots show that two logs differ, these bits where"""
 HEAD_EVENTS_MAX = 4096
 """leaves that one tree head marks"""
 

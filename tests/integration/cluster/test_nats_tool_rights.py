@@ -165,7 +165,7 @@ async def test_no_consumer_delivers_to_a_subject_of_others(
     assert "Permissions Violation for Subscription" in listening.text
 
 
-async def test_nobody_rolls_up_or_lets_a_fact_vanish(filled: Filled, tmp_path: Path) -> None:
+async def test_no_role_rolls_up_or_expires_a_fact(filled: Filled, tmp_path: Path) -> None:
     """`nats object put` uses `Nats-Rollup`, which could delete all networks: no stream allows it,
     also not to the operator."""
     options = as_role(filled.place, "operator")

@@ -140,7 +140,7 @@ def test_games_an_hour_of_a_node_include_matches() -> None:
     assert live.games_an_hour_on("n2") is None
 
 
-async def test_the_headline_says_starting_until_what_lacks_is_missed() -> None:
+async def test_the_headline_says_starting_until_absent_processes_are_missed() -> None:
     live = Seen(PLAN)
     live.cluster = await cluster_view(live.log)
     assert "starting" in shown(live)[0]

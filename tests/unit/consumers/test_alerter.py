@@ -120,7 +120,7 @@ async def test_what_came_and_went_without_a_webhook_is_not_posted(system: System
     assert receiver.accepted == [("firing", "rater")]
 
 
-async def test_a_clearing_waits_for_the_webhook_that_was_told_of_the_alert(system: System) -> None:
+async def test_a_clearing_waits_for_the_webhook_that_got_the_alert(system: System) -> None:
     receiver = Receiver()
     await system.write(settings(), presence(False))
     async with acting(system, receiver):

@@ -410,7 +410,7 @@ def by_program(loop: TurningLoop, kind: type[Fact], program: str, at: int = 0) -
 
 
 @pytest.mark.parametrize("theirs", [True, False])
-async def test_decisions_of_another_program_are_told_from_forged_ones(
+async def test_decisions_of_another_program_are_distinguished_from_forged_ones(
     loop: TurningLoop, theirs: bool
 ) -> None:
     for at in (0, 1, 2):

@@ -35,7 +35,7 @@ async def test_a_sound_log_passes_and_is_marked(system: System) -> None:
     assert await system.facts(VerificationFailed) == []
 
 
-async def test_a_forged_game_is_told_within_a_minute(system: System) -> None:
+async def test_a_forged_game_is_reported_within_a_minute(system: System) -> None:
     loop = await looped(system)
     async with running(verifier.main(system.process("verifier"))):
         await system.first(VerificationPassed)
@@ -61,7 +61,7 @@ async def test_everything_is_compared_again_every_day(system: System) -> None:
     assert any("GAMES/1: 1 message is missing" in text for text in failed.found)
 
 
-async def test_a_fold_that_differs_is_told_once(system: System) -> None:
+async def test_a_fold_that_differs_is_reported_once(system: System) -> None:
     loop = await looped(system)
     async with running(verifier.main(system.process("verifier"))):
         await system.first(VerificationPassed)

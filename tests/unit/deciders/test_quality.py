@@ -103,7 +103,7 @@ def test_a_second_opponent_counts():
 @pytest.mark.parametrize(
     ("seats", "agreed", "expected"), [(2, 1600, 1.0), (2, 800, 0.0), (4, 400, 0.0), (4, 1000, 0.5)]
 )
-def test_agreement_is_nought_where_guessing_is_as_good(seats, agreed, expected):
+def test_agreement_is_zero_where_guessing_is_as_good(seats, agreed, expected):
     assert of(summary(agreed=agreed), seats=seats)["agreement"] == pytest.approx(expected)
 
 

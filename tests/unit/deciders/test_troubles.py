@@ -92,7 +92,7 @@ def test_the_order_of_reading_does_not_matter(items: list[Recorded]) -> None:
     ]
 
 
-def test_losses_are_told_until_everything_is_compared_again() -> None:
+def test_losses_are_reported_until_everything_is_compared_again() -> None:
     numbers = {"events_seq": 9, "games_seq": 9}
     failed = f.VerificationFailed(whole=False, failures=2, found=("hole",), **numbers)
     passed = f.VerificationPassed(games=1, shards=0, warnings=0, **numbers)
@@ -101,7 +101,7 @@ def test_losses_are_told_until_everything_is_compared_again() -> None:
     assert told(failed, passed) == []
 
 
-def test_skipped_facts_are_told_by_decider() -> None:
+def test_skipped_facts_are_reported_by_decider() -> None:
     skipped = [
         f.FactSkipped(decider=name, stream="EVENTS", seq=7, error="ValueError: x")
         for name in ("promotion", "elo")

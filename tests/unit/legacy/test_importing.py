@@ -69,7 +69,7 @@ async def test_a_game_is_stored_once_whatever_its_old_ids(system: System, tmp_pa
     assert (done.games, done.others) == (3, {"wrong_winner": 2, "duplicate_same": 1})
 
 
-async def test_an_import_that_was_broken_off_goes_on(
+async def test_an_interrupted_import_continues(
     system: System, tmp_path: Path, monkeypatch: Any
 ) -> None:
     paths = files(tmp_path, games=5)

@@ -314,7 +314,7 @@ async def test_verification_names_a_fact_that_does_not_count(cluster: Cluster) -
 
 
 @pytest.mark.parametrize("key", [WORKER, None])
-async def test_nobody_is_sent_to_an_archive_that_does_not_count(
+async def test_readers_are_not_sent_to_an_archive_that_does_not_count(
     cluster: Cluster, key: NodeKey | None
 ) -> None:
     log = (await cluster.require()).log(None)

@@ -156,7 +156,7 @@ async def test_a_head_of_other_messages_names_its_author(system: System) -> None
     ]
 
 
-async def test_heads_alone_need_no_heads(system: System) -> None:
+async def test_no_head_is_recorded_after_heads_only(system: System) -> None:
     await ticks(system, 3)
     one, other = (HeadWriter(system.process("verifier", node)) for node in ("a", "b"))
     assert [await record(system, one), await record(system, other)] == [1, 1]

@@ -29,7 +29,7 @@ def test_it_is_a_dictionary() -> None:
     assert list(shelf.newest()) == [shelf[key] for key in reversed(shelf)]
 
 
-def test_a_copy_changes_alone_and_shares_the_rest() -> None:
+def test_a_copy_changes_independently_and_shares_the_rest() -> None:
     shelf = filled(5 * PIECE_ITEMS)
     twin = shelf.copy()
     shelf[0], twin[1] = -1, -2

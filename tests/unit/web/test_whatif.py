@@ -65,7 +65,7 @@ async def test_what_cannot_be_tried_is_refused(query: str, why: str) -> None:
         assert why in await pages.get(f"/whatif?{query}", 400)
 
 
-async def test_a_failing_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_page_shows_why_a_command_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run(*_: Any, **__: Any) -> tuple[int, bytes, str]:
         return 1, b"", "ringrift: settings: no such setting <b>"
 
