@@ -37,6 +37,7 @@ from ringrift.log.topology import EVENTS
 from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_view, voters
 from ringrift.runtime.processes import EXPECTED
+from ringrift.trust.records import Trust, trust
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 """a new leader takes 4 to 9 s"""
@@ -69,6 +70,7 @@ class Status(Struct, frozen=True, kw_only=True):
     dead_letters: int
     cluster: ClusterView
     used: dict[str, Used]
+    trust: Trust
 
 
 async def status(*, session: Tabular = TABLE) -> int:
@@ -150,6 +152,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         dead_letters=view.dead_letters,
         cluster=cluster,
         used=await used_since(log, datetime.now(UTC) - USED_SINCE),
+        trust=await trust(log, {name: item.current for name, item in view.configs.items()}),
     )
     rows = (
         {"config": name, **row}
@@ -199,6 +202,7 @@ def _texts(
     yield f"dead letters: {known.dead_letters}{hint}\n"
     for name, used in known.used.items():
         yield f"cores of {name} in the last minutes: {used}"
+    yield from known.trust.lines()
     yield from _cluster_lines(known.cluster)
 
 

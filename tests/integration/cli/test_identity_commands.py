@@ -65,6 +65,9 @@ def test_a_node_is_admitted_and_revoked(system: Any, run: Any, tmp_path: Path) -
         ("w1", ["worker"]),
     ]
     assert listed["required"]
+    trusted = run.json("status")["trust"]
+    assert trusted["admitted"] == {"operator": ["operator"], "w1": ["worker"]}
+    assert f"required from {trusted['required_from']} on; admitted: operator" in run("status")
     good = call(written(url, worker, finished("w1"), "selfplay@w1"))
     bad = call(written(url, NodeKey.new(), finished("w3"), "selfplay@w3"))
     assert good in (found := call(counted(url)))

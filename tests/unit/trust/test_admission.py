@@ -20,6 +20,7 @@ from ringrift.events.facts import (
     GameCompleted,
     NodeAdmitted,
     NodeRevoked,
+    PromotionAttested,
     SegmentArchived,
     SelfplayFinished,
     SettingsChanged,
@@ -37,7 +38,7 @@ from ringrift.runtime.decide import act
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.unreadable import Unreadable
 from ringrift.tools.memory_log import MemoryLog
-from ringrift.trust import admission
+from ringrift.trust import admission, records
 
 OPERATOR, WORKER, COORDINATOR, STRANGER = (NodeKey.new() for _ in range(4))
 
@@ -325,3 +326,29 @@ async def test_readers_are_not_sent_to_an_archive_that_does_not_count(
     assert await log.archive.trimmed(EVENTS) == 0
     assert log.archive.segments[EVENTS] == []
     assert await cluster.counted() == list(range(1, before + 1))
+
+
+async def test_the_records_say_who_attests_the_current_network(cluster: Cluster) -> None:
+    log, now, before = cluster.log(None), "ab" * 32, "cd" * 32
+    attested = PromotionAttested(
+        config="hex8_2p", node="c1", model=now, promotion=9, root="00" * 32
+    )
+    old = replace(attested, model=before, promotion=5, node="c3")
+    for fact in (old, replace(attested, node="c2", promotion=7)):
+        await cluster.write(COORDINATOR, fact, source="verifier@c1")
+    await cluster.require()
+    await cluster.write(COORDINATOR, attested, source="verifier@c1")
+    await cluster.write(WORKER, replace(attested, node="w1"), source="verifier@w1")
+    found = await records.trust(log, {"hex8_2p": now, "hex8_3p": before, "hex8_4p": None})
+    assert found.attested == {"hex8_2p": ("c1",), "hex8_3p": ()}
+    assert found.required_from is not None
+    first, *lines = found.lines()
+    assert first.endswith("admitted: c1 (coordinator), operator (operator), w1 (worker)")
+    assert lines == [
+        "current network of hex8_2p: attested by c1",
+        "current network of hex8_3p: unattested",
+    ]
+
+
+async def test_a_log_without_keys_has_no_records_to_show(system: System) -> None:
+    assert list((await records.trust(system.log, {"hex8_2p": "ab" * 32})).lines()) == []
