@@ -99,4 +99,8 @@ function check(certificate, keys) {
   process.exit(attested ? 0 : 3);
 }
 
+if (process.argv.length !== 4) {
+  console.error("usage: node verify_certificate.mjs CERTIFICATE KEYS");
+  process.exit(2);
+}
 check(...process.argv.slice(2, 4).map((path) => JSON.parse(readFileSync(path, "utf8"))));

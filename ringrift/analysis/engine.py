@@ -50,8 +50,8 @@ class _Asked(Struct, frozen=True):
 
 
 class Engine:
-    """Answers lines. `write` gets each answer as a line; when it raises BrokenPipeError, nothing
-    more is searched and `run` raises it."""
+    """Answers lines. `write` gets each answer as a line; when it raises OSError, nothing more is
+    searched and `run` raises it."""
 
     def __init__(self, library: Library, searcher: Searcher, write: Write) -> None:
         self._library, self._searcher, self._write = library, searcher, write
@@ -89,7 +89,7 @@ class Engine:
     def _say(self, message: Struct) -> None:
         try:
             self._write(msgspec.json.encode(message) + b"\n")
-        except BrokenPipeError as error:
+        except OSError as error:
             if not self._closed.done():
                 self._closed.set_exception(error)
 

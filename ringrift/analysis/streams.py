@@ -16,7 +16,7 @@ LINES_AHEAD: Final = 64
 
 
 def write(line: bytes) -> None:
-    """Write a line to standard output. Raises BrokenPipeError when nothing reads it any more."""
+    """Write a line to standard output. Raises OSError if that fails."""
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 

@@ -12,6 +12,7 @@ from msgspec.structs import astuple
 from rich.console import RenderableType
 
 from ringrift.cli.common import (
+    HERE,
     TABLE,
     Duration,
     Tabular,
@@ -159,7 +160,9 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         for name, item in known.configs.items()
         for row in item["generations"]
     )
-    show_rows(session, known, rows, *_texts(known, view, beats, tail))
+    where = f" --data {session.data}" if session.data != HERE.data else ""
+    where = f" --server {','.join(map(shown_address, log.servers))}" if session.server else where
+    show_rows(session, known, rows, *_texts(known, view, beats, tail, f"ringrift context{where}"))
 
 
 def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def _stream(name: str, state: dict[str, int]) -> StreamStatus:
 
 
 def _texts(
-    known: Status, view: LoopView, beats: list[Heartbeat], tail: int
+    known: Status, view: LoopView, beats: list[Heartbeat], tail: int, context: str
 ) -> Iterator[RenderableType]:
     versions = f"nats-server {known.version}; settings version {known.settings_version}"
     yield f"server {known.server}, {versions}"
@@ -197,7 +200,7 @@ def _texts(
     yield table(columns, map(astuple, known.streams), "streams and buckets")
     work = [f"{it.kind} {it.waiting} waiting, {it.in_hand} in progress" for it in known.work]
     yield f"work: {'; '.join(work) or 'no queue'}"
-    yield f"to look: {line_to_type(known.server)}"
+    yield f"to look: {line_to_type(known.server, context)}"
     hint = ": see `ringrift dlq list`" if known.dead_letters else ""
     yield f"dead letters: {known.dead_letters}{hint}\n"
     for name, used in known.used.items():

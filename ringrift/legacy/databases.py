@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
                     shutil.copyfile(one, folder / one.name)
         else:
             _refuse_locked(path)
-        name = f"file:{quote(str(source.resolve()))}?{options}"
+        name = f"file:{quote(bytes(source.resolve()))}?{options}"
         database = sqlite3.connect(name, uri=True, check_same_thread=False)
         leaving.callback(database.close)
         database.row_factory, database.text_factory = sqlite3.Row, bytes
@@ -66,7 +66,7 @@ def _refuse_locked(path: Path) -> None:
         in_wal_mode = file.read(20)[18:20] == b"\x02\x02"
     if in_wal_mode:  # it has no log, so no program has it open
         return
-    name = f"file:{quote(str(path.resolve()))}?mode=ro"
+    name = f"file:{quote(bytes(path.resolve()))}?mode=ro"
     with contextlib.closing(sqlite3.connect(name, uri=True, timeout=0.0)) as database:
         try:
             database.execute("SELECT 1 FROM sqlite_master").fetchall()

@@ -39,11 +39,11 @@ class Found(NamedTuple):
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """The files that the paths name, those of directories in order of their names, each once.
 
-    Raises CommandError for a path that does not exist."""
+    Raises CommandError for a path that is neither, such as a pipe."""
     found: dict[Path, None] = {}
     for path in paths:
-        if not path.exists():
-            raise CommandError(f"there is no file or directory {path}")
+        if not (path.is_file() or path.is_dir()):
+            raise CommandError(f"there is no regular file or directory {path}")
         if path.is_dir():
             below = sorted(one for one in path.rglob("*") if one.is_file())
             found |= dict.fromkeys(one for one in below if one.name.endswith(ENDINGS))

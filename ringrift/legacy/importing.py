@@ -148,7 +148,7 @@ class Importer:
         sizes = [path.stat().st_size for path in files]
         total, before = sum(sizes), 0
         for number, path in enumerate(files):
-            found = FileReport(file=str(path))
+            found = FileReport(file=bytes(path).decode(errors="backslashreplace"))
             self.summary.files.append(found)
             self._here.clear()
             try:

@@ -94,7 +94,9 @@ def read(data: bytes) -> Certificate:
         found = msgspec.json.decode(data, type=Certificate)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CommandError(f"no certificate: {error}") from error
-    if found.format != FORMAT or not found.events:
+    if not found.events:
+        raise CommandError("no certificate: it has no events")
+    if found.format != FORMAT:
         raise CommandError(f"a certificate of format {found.format!r}; this program reads {FORMAT}")
     return found
 
@@ -183,7 +185,9 @@ def _in_words(certificate: Certificate, keys: Keys) -> Iterator[str]:
         what = f"{score['candidate']} won {score['wins']:g} of {score['games']} games"
         yield f"recorded: {what} against {score['opponent']} (ticket {score['ticket']})"
     names = {one.key: one.node for one in keys.nodes}
-    authors = {names.get(item.author, "(no known key)") for item in certificate.events}
+    authors = {
+        names.get(item.author, "(a key that you do not trust)") for item in certificate.events
+    }
     yield f"these facts were signed by: {', '.join(sorted(authors))}"
     yield "not proven here: that the games were played as recorded (`ringrift game replay`)"
 

@@ -142,4 +142,5 @@ class AlertSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """share of the cores that must not wait for a ticket while something is to be learned; less,
     for about ten minutes, is an alert (requirement G14.21: 80 to 85 %)"""
     setback_seconds: kinds.NonNegativeFloat = 21_600.0
-    """the same for setbacks, which the loop answers itself; 6 h are a few generations"""
+    """time after which a setback, which the loop answers itself, is an alert; 6 h are a few
+    generations"""

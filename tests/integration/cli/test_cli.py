@@ -26,6 +26,7 @@ def test_status_shows_generations_consumers_streams_and_the_queue(run: Any) -> N
         "GAMES",
         "selfplay 0 waiting, 0 in progress",
         "dead letters: 0",
+        "to look: ringrift context --data ",
     )
     for text in texts:
         assert text in shown

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.games import play_game
 from support.old_records import old_record, write_database
 
@@ -35,7 +37,14 @@ def test_what_cannot_be_imported_gets_a_line(run: Any, tmp_path: Path) -> None:
     assert "a.db: the database cannot be read" in text
     assert "b.pth: the archive is damaged" in text
     run("import", str(tmp_path / "none"), "--dry-run", status=1)
-    assert "there is no file or directory" in run.err
+    assert "there is no regular file or directory" in run.err
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="such a name cannot be given there")
+def test_a_file_whose_name_is_no_text_is_named_by_escapes(run: Any, tmp_path: Path) -> None:
+    path = write_database(tmp_path / "old\udcff.db", [old_record(play_game("square8_2p", 3))])
+    found = run.json("import", str(tmp_path), "--dry-run")
+    assert (found["files"][0]["file"], found["games"]) == (str(path)[:-4] + r"\xff.db", {"ok": 1})
 
 
 def test_old_machines_are_registered(run: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The analysis engine, line by line."""
 
 import asyncio
+import errno
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -208,16 +209,19 @@ async def test_reading_pauses_while_many_positions_wait(
     assert max(waiting) <= 2
 
 
-async def test_nothing_is_searched_when_no_one_reads(searching: Searcher, library: Library) -> None:
+@pytest.mark.parametrize("failure", [BrokenPipeError(), OSError(errno.ENOSPC, "no space")])
+async def test_nothing_is_searched_when_no_answer_can_be_written(
+    searching: Searcher, library: Library, failure: Any
+) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for number in itertools.count():
             yield json.dumps({**ASK, "id": str(number)}).encode()
             await asyncio.sleep(0)
 
     def write(line: bytes) -> None:
-        raise BrokenPipeError
+        raise failure
 
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(type(failure)):
         await Engine(library, searching, write).run(endless())
 
 

@@ -95,3 +95,9 @@ def test_a_file_that_is_no_file_of_games_is_named_with_what_to_import_instead() 
         next(games_of(SMALL / "db" / "not_a_database.db"))
     with pytest.raises(CommandError, match="empty"):
         next(games_of(SMALL / "db" / "zero_bytes.db"))
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CommandError, match="no regular file"):
+        files_of([tmp_path / "pipe"])
