@@ -30,9 +30,13 @@ async def replace(old: str, /, *, by: str, output: Path, wait: Duration = WAIT) 
     """
     (new,) = _one(by)
     nodes = read_nodes(output)
+    names = {node.name for node in nodes}
+    # with the same address: this command wrote its files before it was interrupted
+    if old == new.name or (new.name in names and new not in nodes):
+        raise CommandError(f"{new.name} is a voter already; give the new voter a name of its own")
     before = [node for node in nodes if node.name not in (old, new.name)]
-    if len(before) == len(nodes) or new.name == old:
-        raise CommandError(f"{old} is no voter of {output}, or has the name of the new one")
+    if len(before) == len(nodes):
+        raise CommandError(f"{old} is no voter of {output}; it has {', '.join(sorted(names))}")
     with environment(_operator(output)):
         async with opened(_at(output, before)) as log, _within(wait):
             await membership.refuse_without_quorum(log, old, [new.name])

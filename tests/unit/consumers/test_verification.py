@@ -221,6 +221,11 @@ async def test_whatever_is_lost_or_changed_is_named(
     assert any(text in item.text for item in report.problems if item.level == "fail")
 
 
+async def test_a_match_that_was_played_again_may_have_taken_another_time(real: RealLoop) -> None:
+    tamper(real, EvaluationScored, b'"play_seconds":', b'"play_seconds":1')
+    assert "score" not in {item.kind for item in (await verify(real.log)).problems}
+
+
 async def forge(loop: TurningLoop, fact: Fact, cause: str | None, source: str) -> None:
     """Append a fact that no process of the loop would write."""
     await loop.log.append([draft(fact, cause=cause, source=source, key="forged")])
