@@ -57,6 +57,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
         ],
         "anchor": "q",
     },
+    "SegmentArchived": {"place": "s3://bucket/GAMES/1-12.parquet"},
+    "SelfplayPlanned": {"games": 4, "games_per_ticket": 2, "tickets": [2, 2]},
     "ShardExported": {"first_seq": 1, "last_seq": 12},
     "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},
     "TreeHeadRecorded": {"size": 12, "after": 10, "marks": "AbC-123_"},

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FILE_LINES_MAX = 350
 ROOM_CODE_LINES_MAX = 4_750
-CODE_LINES_MAX = 36_000
+CODE_LINES_MAX = 35_800
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
 LATER = {"web": 4_020, "analysis": 1_300, "api": 700, "trust": 2_000, "legacy": 1_200}

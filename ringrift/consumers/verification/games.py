@@ -17,8 +17,8 @@ from ringrift.log.topology import EVENTS, GAMES
 INDEX_MAX = 100_000
 """Games of one ticket; a higher index is no index."""
 COUNTED = ("games", "wins", "scores", "rankings", "candidate", "candidate_model", "opponent")
-"""Fields of a score that follow from its games. `play_seconds` does not: games that were played again
-after a restart are stored as they were first played."""
+"""Fields of a score that follow from its games. `play_seconds` does not: a game that was played
+again after a restart is stored as it was first played."""
 
 
 class _Games:

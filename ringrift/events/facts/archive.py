@@ -30,6 +30,7 @@ class SegmentArchived(Fact, subject="archive.{stream}.segment-archived"):
 
     def __post_init__(self) -> None:
         law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+        law(self.place.count("/") >= 2, "the place is not of the form STORE/FOLDER/NAME")
 
 
 class StreamTrimmed(Fact, subject="archive.{stream}.stream-trimmed"):

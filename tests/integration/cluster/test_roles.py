@@ -324,7 +324,7 @@ async def test_the_scrubber_asks_the_servers_and_does_nothing_else(place: Place)
 
 async def test_only_the_owner_can_read_secrets(place: Place) -> None:
     secret = [
-        *place.folder.glob("credentials/*"),
+        *place.folder.glob("credentials/*.txt"),
         *place.folder.rglob("*.key"),
         *place.folder.rglob("users.conf"),
     ]

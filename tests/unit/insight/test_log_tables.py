@@ -181,7 +181,7 @@ async def test_latencies_are_from_the_causes(loop: TurningLoop, path: Path) -> N
 
 async def test_quality_counts_the_games_of_plans(path: Path) -> None:
     assert ask(path, "SELECT generation, games, plies_mean FROM quality") == [
-        (0, 4, 30.0),
+        (0, 8, 30.0),  # half of them were played ahead
         (1, 4, 30.0),
         (2, 4, 30.0),
     ]

@@ -16,7 +16,7 @@ async def requested(loop: TurningLoop, games: int = 1000) -> list[ReanalysisRequ
 
 async def test_all_selfplay_games_in_shards_are_requested_once(loop: TurningLoop) -> None:
     first = await requested(loop)
-    assert sum(request.games for request in first) == 12
+    assert sum(request.games for request in first) == 16
     assert {request.simulations for request in first} == {32}
     assert await requested(loop) == []
 
@@ -32,5 +32,5 @@ async def test_retracted_games_are_not_requested(loop: TurningLoop) -> None:
     bad = GamesRetracted(config="hex8_2p", first_seq=2, last_seq=3, count=2, why="bad disk")
     await loop.put(bad)
     found = await requested(loop)
-    assert sum(request.games for request in found) == 10
+    assert sum(request.games for request in found) == 14
     assert all(request.last_seq < 2 or request.first_seq > 3 for request in found)

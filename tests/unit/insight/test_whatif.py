@@ -59,9 +59,9 @@ async def test_more_games_change_the_plans_and_their_cost(loop: TurningLoop) -> 
     more = ("games", 4, 6), ("tickets", (2, 2), (2, 2, 2))
     assert changes == [("changed", more)] * 2
     before, after = found.totals["hex8_2p"]
-    assert (before.games, after.games) == (12, 16)
+    assert (before.games, after.games) == (16, 20)  # 4 of them are played ahead
     assert before.worker_seconds is not None
-    assert after.worker_seconds == pytest.approx(before.worker_seconds * 16 / 12)
+    assert after.worker_seconds == pytest.approx(before.worker_seconds * 20 / 16)
     assert 0 < found.affected <= found.read
 
 

@@ -67,8 +67,9 @@ async def test_an_event_shows_its_content_causes_and_effects(pages: Site) -> Non
     cause = pages.view.index.cause_of(seq)
     assert f'href="/events/{cause}"' in text
     tree = text.split('<ul class="tree">')[1].split("</ul>")[0]
-    assert "<strong>TrainingRequested</strong>" in tree.split('class="level1')[0]
-    assert tree.index("EvaluationScored") < tree.index("ModelPromoted") < tree.rindex("<strong>")
+    assert "<strong>SettingsChanged</strong>" in tree.split('class="level1')[0]
+    assert tree.index("TrainingRequested") < tree.index("EvaluationScored")
+    assert tree.index("EvaluationScored") < tree.rindex("ModelPromoted")
     recorded = await read.fact_at(pages.log, f"EVENTS/{seq}")
     assert recorded is not None
     assert isinstance(recorded.event, f.ModelPromoted)
