@@ -14,7 +14,7 @@ Needed = Annotated[bool, Parameter(negative="")]
 def verify(file: Path, /, *, keys: Path, attested: Needed = False) -> int:
     """Check a certificate offline, and say in words what it proves.
 
-    The exit status is 1 if something does not hold.
+    The exit status is 1 if something does not hold, or if no key that you trust vouches for it.
 
     Args:
         file: What `ringrift certificate export` wrote.
@@ -24,7 +24,7 @@ def verify(file: Path, /, *, keys: Path, attested: Needed = False) -> int:
     trusted = certificate.read_keys(_bytes(keys))
     finding = certificate.verify(certificate.read(_bytes(file)), trusted)
     print("\n".join(finding.lines))
-    return 0 if finding.valid and (finding.attested or not attested) else 1
+    return 0 if finding.vouched and (finding.attested or not attested) else 1
 
 
 def _bytes(path: Path) -> bytes:

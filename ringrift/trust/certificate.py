@@ -85,6 +85,9 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Whether everything in it is as it says."""
     attested: bool
     """Whether enough coordinators derived the decision again."""
+    vouched: bool
+    """Whether a trusted key signed the promotion or attests it; otherwise anybody may have written
+    the certificate."""
     lines: tuple[str, ...]
 
 
@@ -117,14 +120,18 @@ def verify(certificate: Certificate, keys: Keys) -> Finding:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         problems = [f"it cannot be read: {type(error).__name__}: {error}"]
     if problems:
-        return Finding(valid=False, attested=False, lines=tuple(f"fails: {it}" for it in problems))
+        lines = [f"fails: {it}" for it in problems]
+        return Finding(valid=False, attested=False, vouched=False, lines=tuple(lines))
     coordinators = {one.key: one.node for one in keys.nodes if "coordinator" in one.roles}
     signed = {coordinators[key] for key in _signers(certificate) if key in coordinators}
     nodes = set(coordinators.values())
     needed = 2 * ((max(len(nodes), COORDINATORS_MIN) - 1) // 3) + 1
     attested = len(nodes) >= COORDINATORS_MIN and len(signed) >= needed
-    lines = (*_in_words(certificate, keys), _attestation(signed, nodes, needed, attested))
-    return Finding(valid=True, attested=attested, lines=lines)
+    vouched = bool(signed) or certificate.events[-1].author in {one.key for one in keys.nodes}
+    lines = [*_in_words(certificate, keys), _attestation(signed, nodes, needed, attested)]
+    if not vouched:
+        lines.append("unproven: no key that you trust signed the promotion or attests it")
+    return Finding(valid=True, attested=attested, vouched=vouched, lines=tuple(lines))
 
 
 def _problems(certificate: Certificate) -> Iterator[str]:

@@ -36,7 +36,7 @@ class SegmentArchived(Fact, subject="archive.{stream}.segment-archived"):
 class StreamTrimmed(Fact, subject="archive.{stream}.stream-trimmed"):
     """Messages up to `last_seq` of a stream are read in the archive from now on: every segment up
     to there was read twice with its digest. A minute later they leave the stream, except for the
-    newest of each subject and the facts about the archive."""
+    newest of each subject and the facts about keys and the archive."""
 
     stream: StreamName
     last_seq: Positive

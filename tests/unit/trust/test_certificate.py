@@ -90,7 +90,7 @@ async def test_three_of_four_coordinators_attest_a_promotion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signers", "trusted"), [(("c1", "c2"), NODES), (NODES, ("c1", "c2", "c3")), ((), NODES)]
+    ("signers", "trusted"), [(("c1", "c2"), NODES), (NODES, ("c1", "c2", "c3"))]
 )
 async def test_fewer_leave_it_unattested(
     signers: tuple[str, ...], trusted: tuple[str, ...]
@@ -99,6 +99,16 @@ async def test_fewer_leave_it_unattested(
     assert finding.valid
     assert not finding.attested
     assert last_line(finding).startswith("unattested: ")
+
+
+@pytest.mark.parametrize(("signers", "trusted"), [((), NODES), (NODES, ("x",)), (NODES, ())])
+async def test_what_no_trusted_key_signed_is_unproven(
+    signers: tuple[str, ...], trusted: tuple[str, ...]
+) -> None:
+    finding = certificate.verify(await certified(*signers), keys(*trusted))
+    assert finding.valid
+    assert not finding.vouched
+    assert last_line(finding).startswith("unproven: ")
 
 
 async def test_a_key_that_is_not_trusted_or_no_coordinator_does_not_count() -> None:
