@@ -6,6 +6,7 @@ Columns `seq`, `time`, `subject`, `headers` and `body` hold a message byte for b
 body, for queries. Equal messages give equal bytes with one version of the library."""
 
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -107,7 +108,8 @@ def _row(entry: Entry) -> tuple[Any, ...]:
 
 
 class Segment:
-    """A file of messages, read a row group at a time. Raises BlobCorrupt if it is none."""
+    """A file of messages, read a row group at a time, also by several threads. Raises BlobCorrupt
+    if it is none."""
 
     def __init__(self, data: bytes) -> None:
         import pyarrow as pa
@@ -119,6 +121,8 @@ class Segment:
             raise BlobCorrupt(f"no Parquet file: {error}") from error
         if not FORMAT.items() <= (self._file.schema_arrow.metadata or {}).items():
             raise BlobCorrupt("a Parquet file, but no segment of a log")
+        # Arrow's reader of one file crashes the process if two threads use it at once
+        self._lock = threading.Lock()
 
     def groups(
         self, filters: Sequence[str] = (), first: int = 1, last: int | None = None
@@ -128,7 +132,9 @@ class Segment:
             seqs = self._file.metadata.row_group(group).column(0).statistics
             if seqs.max < first or (last is not None and seqs.min > last):
                 continue
-            if found := self._group(group, filters, first, last):
+            with self._lock:
+                found = self._group(group, filters, first, last)
+            if found:
                 yield found
 
     def _group(

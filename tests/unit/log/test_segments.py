@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import pytest
 from hypothesis import given, strategies as st
@@ -73,3 +75,11 @@ def test_people_query_the_columns(tmp_path) -> None:
 def test_what_is_no_segment_is_refused(data: bytes) -> None:
     with pytest.raises(BlobCorrupt):
         Segment(data)
+
+
+def test_several_threads_read_one_segment() -> None:
+    entries = [Entry(seq, "a.b", 0, b'{"a":1}' * 200) for seq in range(1, 2001)]
+    segment = Segment(encode(entries))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: sum(map(len, segment.groups())), range(64)))
+    assert found == [len(entries)] * 64
