@@ -68,7 +68,8 @@ def test_a_full_device_is_reported(
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["metrics", "list"]) == 1
-    assert capsys.readouterr().err == "ringrift: system: No space left on device\n"
+    remedy = "free some and run it again"
+    assert capsys.readouterr().err == f"ringrift: system: No space left on device; {remedy}\n"
 
 
 def test_a_command_works_without_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
