@@ -7,6 +7,8 @@ PYTEST := $(VENV)/bin/python -m pytest
 # per cent of the lines of the pure rooms; 99.5 was measured when it was set
 COVERAGE_MIN := 97
 USE := echo 'to use ringrift in this shell: source $(VENV)/bin/activate'
+# tests of the pure rooms, which are measured for coverage
+PURE := tests/unit/deciders tests/unit/events
 # numerical tests, which run again with other instruction sets
 NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learning
 
@@ -21,12 +23,12 @@ test: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 ifndef ARGS
-	$(PYTEST) tests/unit/deciders tests/unit/events \
+	$(PYTEST) -n 2 --dist loadfile $(PURE) \
 		--cov=ringrift.deciders --cov=ringrift.events --cov-report= --cov-fail-under=$(COVERAGE_MIN)
 	ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= $(PYTEST) -n 2 --dist loadfile $(NUMERICAL)
 	ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -n 2 --dist loadfile tests/unit/nets tests/unit/learning
 endif
-	$(PYTEST) -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile $(or $(ARGS),$(addprefix --ignore=,$(PURE)))
 
 chaos: $(READY)
 	$(PYTEST) tests/faults tests/adversary -m slow -s -rs $(ARGS)
