@@ -6,6 +6,8 @@ session.play("@d4")                      # one of session.choices()
 await session.advance(searcher)
 """
 
+import asyncio
+import platform
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -16,15 +18,21 @@ from ringrift.analysis.choices import Choice, choices, play_forced
 from ringrift.analysis.participants import Participant
 from ringrift.analysis.searching import Searcher
 from ringrift.errors import CommandError
+from ringrift.events import draft
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.learning import targets
 from ringrift.learning.play import Finished, Host, Start, game_fact, target_of
+from ringrift.log import read
+from ringrift.log.protocol import Log
+from ringrift.log.topology import GAMES
 from ringrift.rules import Config, Position, Record, layout as la
 from ringrift.rules.notation import parse_token
 from ringrift.rules.record import result_of
 
 PLAY_PRIORITY: Final = 10
 """of a participant's move: people wait for it"""
+KEEP_SECONDS_MAX: Final = 10.0
+"""a server does not answer who may not write"""
 _NAME: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f]{1,40}')
 
 
@@ -185,6 +193,17 @@ class Session:
         self.revision += 1
         for seat, token in play_forced(self.position):
             self.plies.append(Ply(token=token, seat=seat, forced=True))
+
+
+async def keep(log: Log, session: Session, name: str, source: str, seconds: float) -> str:
+    """Store a finished game, which took so long, in the log as a game of people; return its
+    position. Raises Forbidden and TimeoutError for a log that may only be read."""
+    _, version = await read.settings_in_force(log)
+    node = platform.node() or source
+    fact = session.fact(game=name, node=node, settings_version=version, seconds=seconds)
+    async with asyncio.timeout(KEEP_SECONDS_MAX):
+        (seq,) = await log.append([draft(fact, cause=None, source=source, key=name)])
+    return f"{GAMES}/{seq}"
 
 
 def _seat_of(player: Player) -> Seat:

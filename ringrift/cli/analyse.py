@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Session, Source, Words, console, opened, progress, show
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Form,
+    Source,
+    Tabular,
+    Words,
+    console,
+    opened,
+    progress,
+    show_rows,
+)
 from ringrift.errors import CommandError
 from ringrift.log.errors import Unreachable
 from ringrift.log.protocol import Log
@@ -27,7 +38,7 @@ async def analyse(
     ply: int | None = None,
     allow: Words = (),
     blunder: float | None = None,
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Show what a search knows about a position, or review a game.
 
@@ -60,14 +71,15 @@ async def analyse(
         participant = await library.participant(config, by or f"{usual}:128")
     async with searcher() as searching, plain_errors():
         if game is None or ply is not None:
-            await _show_position(searching, participant, position, allow, session.json)
+            await _show_position(searching, participant, position, allow, session)
             return
         loss = games.BLUNDER_LOSS if blunder is None else blunder
         with progress("searching") as report:
             found = await games.review(
                 searching, participant, game.record, blunder_loss=loss, progress=report
             )
-    show(found, session.json, tables.review_table(found), tables.blunders_line(found))
+    shown = tables.review_table(found), tables.blunders_line(found)
+    show_rows(session, found, found.plies, *shown)
 
 
 async def _show_position(
@@ -75,7 +87,7 @@ async def _show_position(
     participant: "Participant",
     position: "Position",
     allow: Sequence[str],
-    json: bool,
+    form: Form,
 ) -> None:
     """Show the candidates of a position; at a terminal also while they are searched."""
     from rich.console import Group
@@ -84,7 +96,7 @@ async def _show_position(
     from ringrift.analysis import positions, tables
 
     out = console()
-    live = out.is_terminal and not json
+    live = out.is_terminal and form.form == "table"
     with Live(console=out, transient=True) if live else contextlib.nullcontext() as screen:
         async for found in positions.analyse(
             searching, participant, position, allow=allow, growing=live
@@ -92,7 +104,8 @@ async def _show_position(
             if screen is not None:
                 screen.update(Group(tables.headline(found), tables.candidates_table(found)))
     who = f"searched by {participant.title}"
-    show(found, json, who, tables.headline(found), tables.candidates_table(found))
+    shown = who, tables.headline(found), tables.candidates_table(found)
+    show_rows(form, found, found.moves, *shown)
 
 
 async def engine(*, source: Source = HERE) -> None:

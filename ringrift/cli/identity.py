@@ -5,7 +5,19 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Data, Json, Session, Source, opened, parsed, show, words
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Data,
+    Json,
+    Source,
+    Tabular,
+    opened,
+    parsed,
+    show,
+    show_rows,
+    words,
+)
 from ringrift.errors import CommandError
 from ringrift.log.identity import find_key, key_path, make_key
 from ringrift.trust import admission
@@ -58,7 +70,7 @@ async def revoke(name: str, /, *, why: str, source: Source = HERE) -> None:
     print(f"revoked: {', '.join(keys)}")
 
 
-async def list_nodes(*, session: Session = HERE) -> None:
+async def list_nodes(*, session: Tabular = TABLE) -> None:
     """Show whose facts count, and whether signatures are required."""
     async with opened(session) as log:
         now = await admission.standing(log)
@@ -66,7 +78,7 @@ async def list_nodes(*, session: Session = HERE) -> None:
     lines = [f"{one.node:<20} {one.key}  {', '.join(one.roles)}" for one in nodes]
     lines.append(f"signatures are {'required' if now.required else 'not required'}")
     found = [{"node": one.node, "key": one.key, "roles": one.roles} for one in nodes]
-    show({"nodes": found, "required": now.required}, session.json, "\n".join(lines))
+    show_rows(session, {"nodes": found, "required": now.required}, found, "\n".join(lines))
 
 
 async def require(*, why: str, anyway: bool = False, source: Source = HERE) -> None:

@@ -3,18 +3,19 @@
 import secrets
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ringrift.cli.analyse import plain_errors, readable
-from ringrift.cli.common import HERE, Config, Source, Words, console
-from ringrift.errors import CommandError
+from ringrift.cli.common import HERE, Config, Source, Words, console, opened
+from ringrift.errors import CommandError, RingRiftError
 
 if TYPE_CHECKING:
     from ringrift.analysis.participants import Library
-    from ringrift.analysis.sessions import Player
+    from ringrift.analysis.sessions import Player, Session
     from ringrift.rules import Config as Board
 
 CONFIG, LEVEL = "hex8_2p", "D3"
@@ -30,6 +31,7 @@ async def play(
     pie: bool = False,
     seed: int | None = None,
     save: Path | None = None,
+    keep: Annotated[str | None, Parameter(metavar="NAME")] = None,
     source: Source = HERE,
 ) -> None:
     """Play a game at the terminal.
@@ -44,6 +46,8 @@ async def play(
         pie: Play with the pie rule (two seats).
         seed: Of the choices of the other players [default: a new one].
         save: Write the game to this file.
+        keep: Store the finished game in the log, with this as your name. Games of people have
+            ratings of their own and are not trained on, unless a setting admits them.
     """
     from ringrift.analysis.at_terminal import play as play_session
     from ringrift.analysis.participants import CURRENT, Library
@@ -58,12 +62,14 @@ async def play(
         level = against or ("" if seats else _asked("level (D1 to D10, or current)", LEVEL))
         library = Library(log, files=True)
         words = seats or ("you", *(level,) * (board.seats - 1))
-        players = [await _player(library, board, word) for word in words]
+        if keep is not None and log is None:
+            raise CommandError("there is no log to keep the game in: name one, or use --save FILE")
+        players = [await _player(library, board, word, keep or "you") for word in words]
         hints = f"{CURRENT}:128" if await library.current(board) else HINTS
         adviser = await library.participant(board, hints)
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     session = Session(board, players, pie=pie, seed=seed)
-    out = console()
+    out, began = console(), time.monotonic()
     try:
         async with searcher() as searching:
             await play_session(session, searching, out, _typed, adviser)
@@ -71,6 +77,23 @@ async def play(
         if save is not None:
             _write(save, str(session.record()))
             out.print(f"{save} holds the game: `ringrift analyse {save}` reviews it")
+    if keep is not None:
+        out.print(await _kept(session, time.monotonic() - began, source))
+
+
+async def _kept(session: "Session", seconds: float, source: Source) -> str:
+    """Store a finished game in the log, and say where. Raises CommandError."""
+    from ringrift.analysis.sessions import keep
+
+    if not session.over:
+        return "the game is not kept, because it is not over"
+    try:
+        async with opened(source) as log:
+            position = await keep(log, session, f"human-{secrets.token_hex(8)}", "play", seconds)
+    except (RingRiftError, TimeoutError) as error:
+        why = str(error) or "the log may only be read here"
+        raise CommandError(f"the game is not kept: {why}\n{session.record()}") from error
+    return f"{position} holds the game: `ringrift analyse {position}` reviews it"
 
 
 def _parent_exists(path: Path) -> bool:
@@ -81,10 +104,10 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii", errors="replace")
 
 
-async def _player(library: "Library", board: "Board", word: str) -> "Player":
+async def _player(library: "Library", board: "Board", word: str, name: str) -> "Player":
     from ringrift.analysis.sessions import Person
 
-    return Person("you") if word == "you" else await library.opponent(board, word)
+    return Person(name) if word == "you" else await library.opponent(board, word)
 
 
 def _asked(what: str, usual: str) -> str:

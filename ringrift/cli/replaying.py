@@ -1,11 +1,11 @@
 """`ringrift game replay`."""
 
-from ringrift.cli.common import HERE, PositiveInt, Session, reading, show
+from ringrift.cli.common import TABLE, PositiveInt, Tabular, reading, show, show_rows
 from ringrift.insight.describe import plural, table
 
 
 async def replay_game(
-    game: str, /, *, search: bool = False, decisions: PositiveInt = 8, session: Session = HERE
+    game: str, /, *, search: bool = False, decisions: PositiveInt = 8, session: Tabular = TABLE
 ) -> int:
     """Play a recorded game again: do its moves, its result and its searches hold?
 
@@ -47,10 +47,6 @@ async def replay_game(
     ]
     columns = (">ply", "move", "searched again", ">policy differs by", "verdict")
     text = f"{fact.game}: {plural(fact.plies, 'move')} and the result hold"
-    show(
-        document | {"holds": held, "decisions": found},
-        session.json,
-        text,
-        table(columns, rows, "decisions") if rows else None,
-    )
+    drawn = table(columns, rows, "decisions") if rows else None
+    show_rows(session, document | {"holds": held, "decisions": found}, found, text, drawn)
     return 0 if held else 1

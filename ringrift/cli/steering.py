@@ -102,7 +102,7 @@ async def settings(
     set: Assignments = (),
     settings: Path | None = None,
     why: str = "ringrift settings",
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Print the settings in force; with --set or --settings, change them first.
 
@@ -122,19 +122,21 @@ async def settings(
             await steering.apply_settings(log, chosen, why)
     if explain or name:
         found = explained(chosen, name)
-        show(found, session.json, *(f"{_explanation(item)}\n" for item in found))
+        show_rows(session, found, found, *(f"{_explanation(item)}\n" for item in found))
         return
+    if session.form in ("csv", "parquet"):
+        raise CommandError(f"--format {session.form} is for settings with --explain or a name")
     show(chosen, session.json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
 
 
 def _explanation(item: Explanation) -> str:
     """The setting with its value, what it means, and what it may be."""
     lines = textwrap.wrap(item.meaning, EXPLANATION_WIDTH)
-    default = in_text(item.default)
+    default = in_text(item.default) or "nothing"
     changed = f"; the default is {default}" if item.in_force != item.default else ", the default"
     lines.append(f"value: {item.values}")
     text = textwrap.indent("\n".join(lines), "    ")
-    return f"{item.name} = {in_text(item.in_force)}{changed}\n{text}"
+    return f"{item.name} = {in_text(item.in_force) or 'nothing'}{changed}\n{text}"
 
 
 async def tune(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
-import platform
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -16,12 +14,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ringrift.analysis.sessions import Person, Player
+from ringrift.analysis.sessions import Person, Player, keep
 from ringrift.errors import CommandError, RingRiftError
-from ringrift.events import draft
 from ringrift.insight.board.board_svg import Mark, figure
 from ringrift.learning.pairings import TIERS
-from ringrift.log import read
 from ringrift.log.errors import Forbidden, StreamError
 from ringrift.rules import CONFIGS, PHASES, Config, ConfigError, IllegalMove, NotationError
 from ringrift.search.harness import HarnessError
@@ -204,20 +200,12 @@ async def _keep(request: Request, found: Table) -> None:
     await require_operator(request)
     if not found.session.over or found.kept:
         raise HTTPException(409, "only a finished game can be kept, once")
-    log = request.app.state.log
-    name = f"human-{found.id}"
-    _, version = await read.settings_in_force(log)
-    seconds = found.used - found.began
-    fact = found.session.fact(
-        game=name, node=platform.node() or "web", settings_version=version, seconds=seconds
-    )
+    log, seconds = request.app.state.log, found.used - found.began
     try:
-        async with asyncio.timeout(10.0):
-            (seq,) = await log.append([draft(fact, cause=None, source="web", key=name)])
+        found.kept = await keep(log, found.session, f"human-{found.id}", "web", seconds)
     except (Forbidden, TimeoutError) as error:
         text = "this server may only read the log, so the game cannot be kept: save its record"
         raise HTTPException(403, text) from error
-    found.kept = f"GAMES/{seq}"
     found.touch()
 
 

@@ -138,6 +138,7 @@ def test_a_game_is_played_saved_and_analysed(tmp_path: Path) -> None:
         (("play", "hex8_3p", "--seats", "you,D1"), "hex8_3p has 3 seats, not 2"),
         (("play", "hex8_2p", "--against", "maxn"), "maxn plays with 3 or 4 seats"),
         (("play", "hex8_2p", "--save", "missing/game.txt"), "there is no folder missing"),
+        (("play", "hex8_2p", "--keep", "Anna"), "there is no log to keep the game in"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, words: tuple[str, ...], text: str) -> None:
@@ -145,6 +146,26 @@ def test_a_mistake_is_one_line(tmp_path: Path, words: tuple[str, ...], text: str
     assert done.returncode == 1
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_finished_game_is_kept_under_a_name(run: Any, system: Any, tmp_path: Path) -> None:
+    def played(*typed: str) -> str:
+        words = ("hex8_2p", "--against", "D2", "--keep", "Anna", "--data", str(system.data))
+        done = program(tmp_path, "play", *words, typed="\n".join(typed))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "the game is not kept, because it is not over" in played("@e5", "quit")
+    kept = re.search(r"(GAMES/\d+) holds the game", played("@e5", "e5-e9", "resign"))
+    assert kept
+    game = run.json("events", "show", kept[1])["event"]["data"]
+    assert (game["origin"], game["reason"]) == ("human", "resign")
+    assert game["seats"][0]["participant"] == "person:Anna"
+    (first, *_) = run.json("rating", "people")
+    assert first["participant"] in ("person:Anna", "baseline:heuristic:s0")
+    rows = run("analyse", kept[1], "--by", "D3", "--format", "csv").splitlines()
+    assert rows[0].startswith("ply,seat,move,")
+    assert rows[1].startswith("0,1,@e5,")
 
 
 def test_a_game_of_the_log_is_analysed(run: Any, system: Any) -> None:

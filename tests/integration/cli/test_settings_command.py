@@ -18,6 +18,14 @@ def test_settings_are_shown_changed_and_recorded(run: Any, system: Any) -> None:
     )
 
 
+def test_an_empty_setting_is_explained_as_nothing(run: Any, system: Any) -> None:
+    assert run("settings", "alerts.webhook").startswith("alerts.webhook = nothing, the default\n")
+    rows = run("settings", "training", "--format", "csv").splitlines()
+    assert rows[0] == "name,meaning,values,default,in_force"
+    run("settings", "--format", "csv", status=1)
+    assert "--format csv is for settings with --explain or a name" in run.err
+
+
 def test_a_setting_that_does_not_exist_is_refused(run: Any, system: Any) -> None:
     run("settings", "--set", "training.batches=32", status=1)
     assert "unknown setting 'training.batches'; did you mean training.batch?" in run.err

@@ -39,6 +39,7 @@ def forms(name: str) -> tuple[str, ...]:
 TABLES = (
     *("status", "scorecard", "query", "events tail", "lineage", "replay elo", "strength"),
     *("gauntlet", "rating fit", "rating people", "bench", "doctor", "cluster status"),
+    *("analyse", "settings", "game replay", "node list"),
 )
 """commands that print a table and are not called lists"""
 
