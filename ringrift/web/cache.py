@@ -1,10 +1,12 @@
-"""What the pages have folded, kept in a file, so that the next start reads only what came later.
+"""What the pages have folded, kept in a file, so that the next start reads only what came later;
+and next to it the tables of the SQL page, for the same reason.
 
     <XDG_CACHE_HOME or ~/.cache>/ringrift/web/<16 hex digits of the log>.fold
+    <XDG_CACHE_HOME or ~/.cache>/ringrift/web/<16 hex digits of the log>.duckdb
 
-The file may be deleted at any time. It is used only if this program wrote it over this log and it
-is whole. Reading it creates facts, folds and plain containers, and nothing else, whatever its bytes
-say."""
+The files may be deleted at any time. A fold is used only if this program wrote it over this log and
+it is whole. Reading it creates facts, folds and plain containers, and nothing else, whatever its
+bytes say."""
 
 from __future__ import annotations
 
@@ -84,7 +86,11 @@ class Cache:
 
     async def load(self) -> list[Any] | None:
         """Return the parts that were stored last, None if there are none that can be used."""
-        path = await self._path()
+        try:
+            path = await self.path(".fold")
+        except OSError as error:
+            logger().warning("cache not used", folder=str(self.folder), reason=str(error))
+            return None
         if path is None or not path.is_file():
             return None
         try:
@@ -101,7 +107,7 @@ class Cache:
         two parts, so only the first may change. An error is logged only: the file just saves
         time."""
         try:
-            if (path := await self._path()) is not None:
+            if (path := await self.path(".fold")) is not None:
                 async with self._writing:
                     await self._write(path, *parts())
         except (OSError, StreamError, TimeoutError) as error:
@@ -109,7 +115,6 @@ class Cache:
 
     async def _write(self, path: Path, newest: EventMeta, parts: list[Any]) -> None:
         head = Head(Mark(newest.seq, newest.id, newest.time), code_version())
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}")
         try:
             with os.fdopen(os.open(new, FLAGS, 0o600), "w+b") as file:
@@ -124,16 +129,20 @@ class Cache:
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
-        stored = sorted(self.folder.glob("*.fold"), key=lambda one: one.stat().st_mtime)
-        for old in stored[:-FILES_MAX]:
-            old.unlink(missing_ok=True)
 
-    async def _path(self) -> Path | None:
-        """The file of this log, which its first event names; None without one."""
+    async def path(self, suffix: str) -> Path | None:
+        """Return the file of this log, which its first event names, None without one; older files
+        of other logs are deleted. Raises OSError and StreamError."""
         with contextlib.suppress(UndecodableEvent):
             if first := await read.fact_at(self.log, f"{EVENTS}/1"):
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 name = f"{first.meta.id} {first.meta.time.isoformat()}"
-                return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.fold"
+                path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
+                others = [one for one in self.folder.glob(f"*{suffix}") if one != path]
+                others.sort(key=lambda one: one.stat().st_mtime)
+                for old in others[: 1 - FILES_MAX]:
+                    old.unlink(missing_ok=True)
+                return path
         return None
 
     async def _has(self, mark: Mark) -> bool:

@@ -12,6 +12,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from subprocess import SubprocessError
 from typing import Generic, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -187,16 +188,20 @@ def plain_environment() -> dict[str, str]:
 async def _child(
     arguments: Sequence[str], environment: Mapping[str, str] | None, seconds: int | None = None
 ) -> AsyncIterator[Process]:
-    """A child process, killed with its children at the end of the block."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *arguments),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=None if seconds is None else PIPE,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=lambda: _limited(seconds),
-    )
+    """A child process, killed with its children at the end of the block. Raises HTTPException."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *arguments),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=None if seconds is None else PIPE,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: _limited(seconds),
+        )
+    except (OSError, SubprocessError) as error:
+        remedy = "look at the limits of memory and processes of the user that runs the pages"
+        raise HTTPException(503, f"no process can be started: {error}; {remedy}") from error
     try:
         yield child
     finally:

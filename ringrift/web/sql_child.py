@@ -1,18 +1,20 @@
 """The child process of the SQL page: brings the tables up to date, or answers one statement.
 
-    python -m ringrift.web.sql_child fill FILE              the log is $RINGRIFT_SERVER
+    python -m ringrift.web.sql_child fill FILE [KEPT]       the log is $RINGRIFT_SERVER
     python -m ringrift.web.sql_child serve FILE             answers lists of statements
     python -m ringrift.web.sql_child csv|parquet FILE OUT   the statement is on the input
 
 A statement reads the tables and nothing else: no other file, no network, no extension, no setting
 can be changed. The exit status of a statement that is refused or fails is 1.
 
-`fill` replaces the file by a newer one, so that it can be read meanwhile. `serve` reads a JSON list
+`fill` replaces the file by a newer one, so that it can be read meanwhile, and begins with the file
+that was kept before. `serve` reads a JSON list
 of statements after its size, and writes a `Reply` after its size, again and again."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -30,6 +32,8 @@ Connection = Any
 MEMORY = "1GB"
 STATEMENT_SECONDS_MAX = 10.0
 ROWS_SHOWN_MAX = 500
+KEPT_EVENTS_MIN = 20_000
+"""new ones after which the kept file is replaced too"""
 ROWS_FILE_MAX = 200_000
 FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
 READING = {"StatementType.SELECT", "StatementType.EXPLAIN"}
@@ -50,19 +54,40 @@ class Reply(msgspec.Struct):
     problem: str = ""
 
 
-async def fill(path: Path) -> None:
-    """Append the new events of the log to the tables beside the file, and replace the file."""
+async def fill(path: Path, kept: Path | None = None) -> None:
+    """Append the new events of the log to the tables beside the file, and replace the file; from
+    time to time the kept one, too."""
     from ringrift.insight.sql.log_tables import refresh  # most of the time of a start
     from ringrift.log.jetstream import JetStreamLog
 
     log = await JetStreamLog.open(os.environ["RINGRIFT_SERVER"], name="ringrift web sql")
-    growing, new = path.with_suffix(".growing"), path.with_suffix(".new")
+    growing = _begun(path, kept)
     try:
-        await refresh(log, growing)
+        added = await refresh(log, growing)
     finally:
         await log.close()
-    shutil.copyfile(growing, new)
-    new.replace(path)
+    _replace(path, growing)
+    if kept and added >= KEPT_EVENTS_MIN:
+        with contextlib.suppress(OSError):  # it only saves time
+            _replace(kept, growing)
+
+
+def _begun(path: Path, kept: Path | None) -> Path:
+    """The file that grows, at first a copy of the kept one."""
+    growing = path.with_suffix(".growing")
+    if kept and kept.exists() and not growing.exists():
+        shutil.copyfile(kept, growing)
+    return growing
+
+
+def _replace(path: Path, newer: Path) -> None:
+    """Replace a file at once, so that a reader has the whole old or the whole new one."""
+    new = path.with_suffix(f".{os.getpid()}")
+    try:
+        shutil.copyfile(newer, new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def confined(path: Path, output: Path | None = None) -> Connection:
@@ -136,7 +161,7 @@ def _said(error: Exception) -> str:
 def main(verb: str, path: Path, output: Path | None = None) -> int:
     """Do what the first argument says; return the exit status."""
     if verb == "fill":
-        asyncio.run(fill(path))
+        asyncio.run(fill(path, output))
         return 0
     try:
         if output is None:

@@ -24,11 +24,13 @@ from ringrift.events import REGISTRY
 from ringrift.insight.sql.log_tables import FILE, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.protocol import Log
+from ringrift.web.cache import Cache
 from ringrift.web.children import Answers, Children, Server, plain_environment, reason
 from ringrift.web.fold import Fold
 from ringrift.web.pages import shown, view_of
 from ringrift.web.sql_child import ROWS_FILE_MAX, STATEMENT_SECONDS_MAX, Answer, Reply
 from ringrift.web.values import Values
+from ringrift.web.view import View
 
 menu = "/sql", "Tables"
 CHILD = "ringrift.web.sql_child"
@@ -62,10 +64,13 @@ GREEDY = "it needed more memory or time than a page may use"
 
 class Tables:
     """The tables of a log in a folder of their own, filled and read by child processes; `touch` is
-    called when they are newer, or an answer is there."""
+    called when they are newer, or an answer is there. The first ones come from the cache, if it has
+    some."""
 
-    def __init__(self, log: Log, folder: Path, touch: Callable[[], None]) -> None:
-        self.log, self.folder, self._touch = log, folder, touch
+    def __init__(
+        self, log: Log, folder: Path, touch: Callable[[], None], cache: Cache | None = None
+    ) -> None:
+        self.log, self.folder, self._touch, self._cache = log, folder, touch, cache
         self.file = folder / FILE
         self.seq = -1
         """of the newest event in the tables, -1 before there are any"""
@@ -74,42 +79,46 @@ class Tables:
         self._answers = Answers[list[Answer]](touch)
         self._ready: dict[Statements, Rows] = {}
         self._filling: asyncio.Task[None] | None = None
-        self._problem: HTTPException | None = None
         self._filled = -FRESH_SECONDS
 
     async def fill(self, seq: int, wait: float) -> bool:
         """Bring the tables up to the newest event, `seq`, in the background; say whether there are
         tables, for the first of which this waits so many seconds. Raises HTTPException."""
-        if self._filling is None and seq != self.seq and self._age() > FRESH_SECONDS:
+        idle = self._filling is None or self._filling.done()
+        if idle and seq != self.seq and self._age() > FRESH_SECONDS:
             self._filling = asyncio.create_task(self._fill(seq))
         if self.seq < 0 and self._filling:
             await asyncio.wait([self._filling], timeout=wait)
-        if self.seq < 0 and self._problem:
-            raise self._problem
+            if self._filling.done():
+                self._filling.result()  # raises why there are none
         return self.seq >= 0
 
     def _age(self) -> float:
         return time.monotonic() - self._filled
 
     async def _fill(self, seq: int) -> None:
-        self._problem = None
         try:
             await self.read_log()
             await self._server.renew(self._serving)
             self.seq = seq
-        except HTTPException as error:
-            self._problem = error
         finally:
-            self._filled, self._filling = time.monotonic(), None
+            self._filled = time.monotonic()
             self._touch()
 
     async def read_log(self) -> None:
         """Append the new events in a child process. Raises HTTPException."""
         environment = {**os.environ, "RINGRIFT_SERVER": ",".join(self.log.servers)}
-        arguments = (CHILD, "fill", str(self.file))
+        kept = None
+        if self._cache:
+            with contextlib.suppress(OSError):
+                kept = await self._cache.path(".duckdb")
+        arguments = CHILD, "fill", *map(str, filter(None, (self.file, kept)))
         status, _, said = await self._children.run(
             arguments, seconds=FILL_SECONDS_MAX, environment=environment
         )
+        if status < 0 or "\nduckdb." in said:  # perhaps what was kept is damaged
+            for path in filter(None, (kept, self.file.with_suffix(".growing"))):
+                path.unlink(missing_ok=True)
         if status:
             raise HTTPException(503, f"the tables cannot be filled: {reason(said)}")
 
@@ -172,7 +181,8 @@ def tables_of(request: Request) -> Tables:
 async def running(app: Starlette) -> AsyncIterator[None]:
     """Have a folder for the tables until the end."""
     with tempfile.TemporaryDirectory(prefix="ringrift-web-") as folder:
-        tables = Tables(app.state.log, Path(folder), app.state.view.touch)
+        view: View = app.state.view
+        tables = Tables(app.state.log, Path(folder), view.touch, view.cache)
         app.state.sql_tables = tables
         try:
             yield

@@ -22,7 +22,7 @@ from ringrift.web.pages import number, shown, view_of
 from ringrift.web.values import Values
 
 menu = "/whatif", "What if"
-SECONDS_MAX, WAIT_SECONDS = 60.0, 0.05
+SECONDS_MAX, WAIT_SECONDS = 300.0, 0.05
 """that a trial takes; that the page waits for it before it is shown without"""
 DIFFERENCES_SHOWN_MAX = 40
 SETTINGS_MAX = 20

@@ -122,7 +122,7 @@ async def test_the_file_of_another_log_is_not_used(turned: Site, folder: Path) -
     path, loop = await written(turned.log, folder), TurningLoop()
     await loop.put(SettingsChanged(version=1, settings=SETTINGS, why="x"), source="ringrift@n1")
     other = Cache(loop.log, folder)
-    name = await other._path()
+    name = await other.path(".fold")
     assert name is not None
     if name != path:
         path.rename(name)

@@ -18,7 +18,10 @@ from starlette.exceptions import HTTPException
 from support import loop_facts
 from support.pages import Site, answered, site
 
+from ringrift.insight.sql import log_tables
 from ringrift.insight.sql.log_tables import FILE, refresh
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.protocol import Log
 from ringrift.web import sql_child
 from ringrift.web.children import Server, _end_of, reason
 from ringrift.web.pages.tables import Tables
@@ -170,6 +173,48 @@ async def test_the_page_says_in_one_line_why_tables_cannot_be_filled() -> None:
             text = unescape(await answered(pages, path))
             assert "be filled: 'http://nowhere' is not a server address; write nats://" in text
             assert "Traceback" not in text
+
+
+async def test_the_next_start_begins_with_the_tables_that_were_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, added = tmp_path / "kept.duckdb", list[int]()
+
+    async def counted(log: Log, path: Path) -> int:
+        added.append(await refresh(log, path))
+        return added[-1]
+
+    async with site() as pages:
+        monkeypatch.setattr(JetStreamLog, "open", lambda *_, **__: _same(pages.log))
+        monkeypatch.setattr(pages.log, "close", lambda: _same(pages.log))
+        monkeypatch.setattr(log_tables, "refresh", counted)
+        monkeypatch.setattr(sql_child, "KEPT_EVENTS_MIN", 2)
+        monkeypatch.setenv("RINGRIFT_SERVER", "nats://here")
+        await pages.record(loop_facts.promoted(), loop_facts.scored("random", 9, 1))
+        for start in range(3):
+            if start == 2:
+                kept.write_bytes(b"damaged" * 5000)
+            await pages.record(loop_facts.scored("random", 9, start))
+            (tmp_path / str(start)).mkdir()
+            await sql_child.fill(tmp_path / str(start) / FILE, kept)
+    assert added == [3, 1, 5]
+
+
+async def _same(log: Log) -> Log:
+    return log
+
+
+async def test_a_child_that_cannot_be_started_is_explained(
+    pages: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    for path in ("/sql?q=FROM+log", "/cost", "/whatif?decider=promotion&until=1"):
+        text = unescape(await answered(pages, path))
+        assert "no process can be started: [Errno 11] Resource temporarily" in text
+        assert "look at the limits of memory and processes" in text
 
 
 @pytest.mark.parametrize(
