@@ -72,6 +72,12 @@ class VerifyReport(Struct, kw_only=True):
         )
         failed = sum(item.level == "fail" for item in self.problems)
         outcome = "all agree with the log" if self.sound else f"{failed:,} losses or differences"
-        rest = f"EVENTS/{self.covered + 1}..{self.seq} is not covered yet"
-        yield f"tree heads agree with EVENTS/1..{self.covered}; {rest}"
-        yield f"EVENTS/1..{self.seq}, GAMES/1..{self.games_seq}: {compared}; {outcome}"
+        if self.covered:
+            rest = f"EVENTS/{self.covered + 1}..{self.seq} is not covered yet"
+            agreed = f"tree heads agree with EVENTS/1..{self.covered}"
+            yield f"{agreed}; {rest}" if self.covered < self.seq else agreed
+        elif self.seq:
+            yield f"no tree head covers EVENTS/1..{self.seq} yet"
+        ends = {"EVENTS": self.seq, "GAMES": self.games_seq}
+        read = ", ".join(f"{stream}/1..{end}" for stream, end in ends.items() if end)
+        yield f"{read or 'the log is empty'}: {compared}; {outcome}"

@@ -43,8 +43,9 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
         try:
             data = await asyncio.to_thread(Path(model).read_bytes)
         except OSError as error:
-            remedy = "give a file or a digest of `ringrift model list`"
-            raise CommandError(f"cannot read {model}: {error.strerror}; {remedy}") from error
+            digits = f"the first {DIGITS_MIN} or more digits of a digest"
+            why = f"it is neither a file ({error.strerror}) nor {digits}: see `ringrift model list`"
+            raise CommandError(f"cannot read {model}: {why}") from error
         return digest_of(data), data
     assert log is not None
     digest = await digest_of_stored(model, log)

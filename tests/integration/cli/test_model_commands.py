@@ -308,6 +308,7 @@ def test_unusable_networks_are_reported_in_one_line(
         assert run.err.count("\n") == 1
     for words, text in (
         (("show", "no-such-file"), "cannot read no-such-file"),
+        (("keep", "zz", "--why", "x"), "nor the first 6 or more digits of a digest"),
         (("show", "f" * 64), "no networks in the store start with 'ffff"),
         (
             ("transfer", "--model", digest_of(models[0]), "--to", "hex8_4p", "--publish"),

@@ -315,6 +315,32 @@ def test_the_text_is_a_summary() -> None:
     assert lines[-1].endswith("20 losses or differences")
 
 
+@pytest.mark.parametrize(
+    ("seqs", "lines"),
+    [
+        ((0, 0, 0), ["the log is empty: "]),
+        ((7, 0, 0), ["no tree head covers EVENTS/1..7 yet", "EVENTS/1..7: "]),
+        ((7, 3, 7), ["tree heads agree with EVENTS/1..7", "EVENTS/1..7, GAMES/1..3: "]),
+        (
+            (7, 3, 5),
+            [
+                "tree heads agree with EVENTS/1..5; EVENTS/6..7 is not covered yet",
+                "EVENTS/1..7, GAMES/1..3: ",
+            ],
+        ),
+    ],
+)
+def test_only_ranges_with_messages_are_named(seqs: tuple[int, int, int], lines: list[str]) -> None:
+    seq, games_seq, covered = seqs
+    report = VerifyReport(
+        sound=True, seq=seq, games_seq=games_seq, covered=covered, checked={}, problems=[]
+    )
+    found = list(report.lines())
+    assert len(found) == len(lines)
+    assert found[:-1] == lines[:-1]
+    assert found[-1].startswith(f"{lines[-1]}0 streams, ")
+
+
 async def test_a_missing_stream_is_named(real: RealLoop) -> None:
     del real.log.broker._streams["DEAD"]
     texts = [item.text for item in (await verify(real.log)).problems]
