@@ -5,7 +5,8 @@ On start and with the tick of every fifth minute, the dispatcher compares the re
 queue and puts back tickets that are missing and not done. Work that has waited for hours is put on
 the queue once more with a higher priority; workers skip the older ticket, because its work is done
 by then. A pause withdraws the tickets it affects, so that workers need not hand them back, and
-resuming puts them back.
+resuming puts them back. Few more tickets than there are workers are on the queue; the next one is
+that of the config whose turn it is (`ringrift.deciders.fleet.order`).
 
 The dispatcher also recreates streams that lost their leader for good, if their content can be
 rebuilt from facts, as that of the queue. It needs no lease: the leases may be among those
@@ -18,6 +19,8 @@ from collections import Counter
 import msgspec
 
 from ringrift.deciders.context import Pauses
+from ringrift.deciders.fleet import order
+from ringrift.deciders.fleet.order import PAUSES, Order
 from ringrift.events import EventMeta, Fact, UndecodableEvent, facts as f, tickets, type_of
 from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, encode_ticket, subject_of
 from ringrift.log import read
@@ -28,9 +31,8 @@ from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.server.recreate import Recreator, recreate_consumers
 
-PAUSES = (f.PipelinePaused, f.PipelineResumed)
-READS = (*REQUESTS, *OUTCOMES, *PAUSES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded)
-"""the last one comes every minute, so that a stuck dispatcher is noticed"""
+READS = (*order.READS, f.StreamRecreated)
+"""a tick comes every minute, so that a stuck dispatcher is noticed"""
 RETRY_SECONDS = 1.0
 """before the next attempt when the queue is full or the log has used up its own retries"""
 STREAM_CHECK_SECONDS = 5.0
@@ -44,29 +46,20 @@ would otherwise be put back without end"""
 
 
 class Outstanding:
-    """The tickets without an outcome and the pauses in force, both folded up to `seq`, and how
-    often each ticket vanished from the queue."""
+    """The tickets without an outcome, folded up to `seq`, and how often each ticket vanished from
+    the queue."""
 
     def __init__(self) -> None:
-        self.tickets: dict[str, Ticket] = {}
-        self.pauses = Pauses()
+        self.order = Order()
         self.vanished: Counter[str] = Counter()
         self.seq = 0
 
-    def take(self, event: Fact, meta: EventMeta) -> None:
-        """Fold one fact."""
+    def take(self, event: Fact, meta: EventMeta) -> list[Ticket]:
+        """Fold one fact; the tickets to put on the queue after it."""
         self.seq = meta.seq
-        if isinstance(event, REQUESTS) and not meta.unknown:
-            for ticket in tickets.tickets_of(event, meta.position):
-                self.tickets[ticket.ticket] = ticket
-        elif isinstance(event, OUTCOMES):
-            self.tickets.pop(event.ticket, None)
-        elif isinstance(event, PAUSES):
-            self.pauses = self.pauses.after(event)
-
-    def is_paused(self, ticket: Ticket) -> bool:
-        """Whether a pause in force stops the ticket."""
-        return self.pauses.stops(tickets.config_of(ticket), tickets.kind_of(ticket))
+        if isinstance(event, REQUESTS) and meta.unknown:
+            return []
+        return self.order.take(event, meta.position, meta.time)
 
 
 async def main(process: Process) -> None:
@@ -110,23 +103,19 @@ async def _dispatch(process: Process) -> None:
             # its tickets would lack what this program does not know
             process.logger.warning("left to a newer dispatcher", request=meta.half_known)
             continue
-        before = known.pauses
-        known.take(event, meta)
-        await _react(process, known, event, meta.position, before)
+        before = known.order.pauses
+        for ticket in known.take(event, meta):
+            await _put(process, known, ticket, ticket.ticket)
+        await _react(process, known, event, before)
 
 
-async def _react(
-    process: Process, known: Outstanding, event: Fact, position: str, pauses_before: Pauses
-) -> None:
-    """Change the queue as a fact that was just folded requires."""
-    if isinstance(event, PAUSES) and known.pauses != pauses_before:
+async def _react(process: Process, known: Outstanding, event: Fact, pauses_before: Pauses) -> None:
+    """Change the queue as a fact that was just folded requires, besides new tickets."""
+    if isinstance(event, PAUSES) and known.order.pauses != pauses_before:
         if isinstance(event, f.PipelinePaused):
-            await _withdraw(process, known.pauses)
+            await _withdraw(process, known.order.pauses)
         else:
             await _put_back(process, known)
-    elif isinstance(event, REQUESTS):
-        for ticket in tickets.tickets_of(event, position):
-            await _put(process, known, ticket, ticket.ticket)
     elif isinstance(event, f.WorkEscalated):
         await _escalate(process, known, event)
     elif isinstance(event, f.StreamRecreated) and event.stream == WORK:
@@ -138,9 +127,7 @@ async def _react(
 async def _escalate(process: Process, known: Outstanding, event: f.WorkEscalated) -> None:
     """Put the outstanding tickets of a request on the queue with the highest priority, unless the
     queue is full."""
-    for ticket in list(known.tickets.values()):
-        if ticket.cause != event.request or known.is_paused(ticket):
-            continue
+    for ticket in known.order.tickets_of(event):
         with contextlib.suppress(QueueFull):
             subject, id = subject_of(ticket, tickets.URGENT), f"{ticket.ticket}.aged"
             seq = await process.log.publish_ticket(subject, encode_ticket(ticket), id)
@@ -148,19 +135,19 @@ async def _escalate(process: Process, known: Outstanding, event: f.WorkEscalated
 
 
 async def _put_back(process: Process, known: Outstanding, *, vanished: bool = False) -> None:
-    """Put the outstanding tickets that are missing on the queue, and withdraw paused ones.
+    """Put the offered tickets that are missing on the queue, and withdraw paused ones.
 
     `vanished`: a missing ticket has no known reason to be missing, so it is put back at most
     `VANISHED_MAX` times."""
     on_queue = await _queued(process)  # read before the facts: an outcome precedes its ack
     later = read.facts(process.log, *OUTCOMES, after=known.seq)
     done = {event.ticket async for event, _ in later if isinstance(event, OUTCOMES)}
-    await _withdraw(process, known.pauses)
-    for ticket in list(known.tickets.values()):
-        name = ticket.ticket
+    await _withdraw(process, known.order.pauses)
+    for name in list(known.order.offered):
+        ticket = known.order.outstanding[name]
         if name in on_queue or name in done or known.vanished[name] >= VANISHED_MAX:
             continue
-        if vanished and not known.is_paused(ticket):
+        if vanished and not known.order.is_paused(ticket):
             process.logger.warning("ticket vanished from the queue", ticket=name)
             known.vanished[name] += 1
         # the server may still remember the id of a lost ticket, so this one gets another id
@@ -192,7 +179,7 @@ async def _withdraw(process: Process, pauses: Pauses) -> None:
 async def _put(process: Process, known: Outstanding, ticket: Ticket, id: str) -> None:
     """Put a ticket on the queue, once per `id`, unless it is paused. A full queue is backpressure:
     wait until workers have taken some."""
-    while not process.stopping and not known.is_paused(ticket):
+    while not process.stopping and not known.order.is_paused(ticket):
         try:
             seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from ringrift.deciders.fleet.order import READS as TICKET_ORDER
 from ringrift.deciders.fleet.troubles import RULES_OF
 from ringrift.deciders.kit import STEERING, Decider
 from ringrift.events import REGISTRY, Fact, facts as f
-from ringrift.events.tickets import OUTCOMES, REQUESTS
 from ringrift.log import topology
 
 Role = Literal["worker", "trainer", "evaluator", "coordinator", "archiver", "oncall"]
@@ -190,7 +190,7 @@ _SPECS = (
         "dispatcher",
         8794,
         own_writes=(f.StreamRecreated,),
-        own_reads=(*REQUESTS, *OUTCOMES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded),
+        own_reads=(*TICKET_ORDER, f.StreamRecreated),
         own_purges=(topology.WORK,),
         recreates=True,
     ),

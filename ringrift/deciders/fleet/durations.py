@@ -12,6 +12,9 @@ import math
 
 from msgspec import Struct
 
+TICKET_SECONDS = 60.0
+"""intended duration of a ticket where no registered node asks for another: other configs wait for
+its end"""
 WEIGHT_MIN = 0.05
 """of the newest ticket: the last twenty count most"""
 PRIOR_COUNT = 3.0

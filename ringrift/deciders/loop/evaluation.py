@@ -1,9 +1,10 @@
 """What do we measure? Every new network: against the current one until the test has decided, and
 once against each baseline.
 
-The match against the current network is requested in rounds, so that a clear result ends early. On
-a fleet of registered nodes a round of long games is split into several tickets, which are played in
-parallel. A candidate without a rival is measured against the baselines only; one whose rival is no
+The match against the current network is requested in rounds, so that a clear result ends early. A
+round of long games is split into several tickets, which are played in parallel. The first networks
+of a config play the baselines for a limited time: what they have learned is little, and soon
+replaced. A candidate without a rival is measured against the baselines only; one whose rival is no
 longer current starts again against the one that is, as does one whose results were retracted.
 
 A network that learned from retracted games plays the baselines once more for each retraction, so
@@ -19,7 +20,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ringrift.deciders import kit
-from ringrift.deciders.fleet.durations import Spread
+from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import Settings, facts as f
@@ -31,8 +32,10 @@ GENERATIONS_MAX = 16
 """networks that were current whose generation is remembered; only one that is current again needs
 it"""
 ROUND_TICKETS_MAX = 4
-"""tickets of a round on a fleet: small matches leave an accelerator idle, and each ticket counts as
-one that waits"""
+"""tickets of a round: small matches leave an accelerator idle, and each ticket counts as one that
+waits"""
+BASELINE_STARTS_MIN = 8
+"""of a new network, however long its games are"""
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -69,6 +72,8 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """answered"""
     seconds: Spread = Spread()
     """of a game of a match on a node"""
+    selfplay: Spread = Spread()
+    """seconds of a game of self-play"""
     generations: dict[str, int] = {}
     """of the networks that were current, the newest `GENERATIONS_MAX`"""
     measured_at: datetime | None = None
@@ -114,7 +119,8 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
             for number, starts in enumerate(round_starts(state, config, settings), trial.rounds):
                 yield candidate.match("promotion", rival, starts, number, number)
         if not trial.baselines:
-            yield from candidate.baselines(0, trial.rounds)
+            starts = baseline_starts(state.configs[config], config, trial.generation, settings)
+            yield from candidate.baselines(starts, 0, trial.rounds)
 
 
 def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
@@ -122,7 +128,8 @@ def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.Eval
     for model, retest in item.retests.items():
         if retest.done < retest.due:
             candidate = _Candidate(config, retest.generation, model, context)
-            yield from candidate.baselines(retest.due, "tainted", retest.due)
+            starts = context.settings.evaluation.baseline_starts
+            yield from candidate.baselines(starts, retest.due, "tainted", retest.due)
 
 
 class _Candidate(NamedTuple):
@@ -131,8 +138,7 @@ class _Candidate(NamedTuple):
     model: str
     context: Context
 
-    def baselines(self, round: int, *seed: object) -> Iterator[f.EvaluationRequested]:
-        starts = self.context.settings.evaluation.baseline_starts
+    def baselines(self, starts: int, round: int, *seed: object) -> Iterator[f.EvaluationRequested]:
         for purpose, opponent in BASELINES.items():
             yield self.match(purpose, opponent, starts, round, *seed)
 
@@ -158,18 +164,28 @@ def network_seat(model: str, simulations: int) -> f.Seat:
 
 
 def round_starts(state: Evaluations, config: str, settings: Settings) -> tuple[int, ...]:
-    """Starts of each ticket of a round: all in one or, on a fleet, in as few tickets as most nodes
-    finish in the shortest time that a ticket should take. Any node may take any ticket, so all are
-    alike."""
+    """Starts of each ticket of a round: in as few tickets as most workers finish in the time that a
+    ticket should take. Any node may take any ticket, so all are alike."""
     starts = settings.evaluation.starts_per_ticket
     game = state.configs.get(config, Evaluation()).seconds
-    if not state.evaluators or not game.count:
+    if not game.count:
         return (starts,)
     seconds = starts * f.seats_of(config) * game.careful
-    wanted = math.ceil(seconds / min(state.evaluators.values()))
+    wanted = math.ceil(seconds / min(state.evaluators.values(), default=TICKET_SECONDS))
     tickets = min(max(wanted, 1), ROUND_TICKETS_MAX, starts)
     ends = [starts * number // tickets for number in range(tickets + 1)]
     return tuple(end - start for start, end in pairwise(ends))
+
+
+def baseline_starts(item: Evaluation, config: str, generation: int, settings: Settings) -> int:
+    """Starts of a new network against each baseline: for each generation as many more as take
+    `baseline_seconds`, until they are `baseline_starts`."""
+    most, game = settings.evaluation.baseline_starts, item.seconds
+    if not game.count:
+        game = item.selfplay
+    seconds = max(f.seats_of(config) * game.mean, 1e-9)
+    affordable = generation * settings.evaluation.baseline_seconds / seconds
+    return int(min(most, max(BASELINE_STARTS_MIN, affordable)))
 
 
 def _open(trial: Trial, config: str, settings: Settings) -> bool:
@@ -214,6 +230,13 @@ def answered(state: Evaluations, fact: f.EvaluationEnded) -> Evaluations:
     if fact.ticket in item.tickets:
         return state
     return replace(state, waiting=max(0, state.waiting - 1))
+
+
+@DECIDER.evolves
+def played(item: Evaluation, fact: f.SelfplayFinished) -> Evaluation:
+    if not fact.games or item.seconds.count:
+        return item
+    return replace(item, selfplay=item.selfplay.after(fact.play_seconds / fact.games))
 
 
 @DECIDER.evolves

@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator
 
 from ringrift.deciders.feedback import exploration, scheduling
-from ringrift.deciders.fleet.durations import Spread
+from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import (
     STEERING,
     Configs,
@@ -280,13 +280,14 @@ def spare_games(state: Plays, config: str, settings: Settings) -> int:
 
 
 def ticket_games(state: Plays, config: str, settings: Settings) -> int:
-    """Games of a ticket: as in the settings or, on a fleet, as many as most nodes finish in the
-    shortest time that a ticket should take, the fewest until that is known. Any node may take any
-    ticket, so all are alike."""
+    """Games of a ticket: as in the settings, but no more than take `TICKET_SECONDS` or, on a fleet,
+    as many as most nodes finish in the shortest time that a ticket should take, the fewest until
+    that is known. Any node may take any ticket, so all are alike."""
     usual = settings.selfplay.games_per_ticket
     seconds = state.configs.get(config, Play()).seconds
     if not state.players:
-        return usual
+        soon = TICKET_SECONDS / max(seconds.careful, 1e-9)
+        return int(min(usual, max(TICKET_GAMES_LAST, soon)))
     if not seconds.count:
         return min(TICKET_GAMES_MIN, usual)
     games = int(min(state.players.values()) / max(seconds.careful, 1e-9))

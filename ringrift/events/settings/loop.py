@@ -173,7 +173,11 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     starts_per_ticket: kinds.PerTicket = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
     baseline_starts: kinds.PerTicket = 48
-    """starts of each new network against random and against the heuristic"""
+    """starts of each new network against random and against the heuristic, at most"""
+    baseline_seconds: kinds.PositiveFloat = 60.0
+    """seconds of a worker for which the first network of a config plays each baseline, the second
+    one for twice as long, and so on. On a small board 48 starts take less; on a large one they took
+    as long as all games that the network had learned from"""
     waiting_max: kinds.Positive = 70
     """pending evaluations at which training pauses (requirement G09.02)"""
     waiting_resume: kinds.NonNegative = 35

@@ -108,7 +108,7 @@ class _Run:
             if not new:
                 break
             for event, meta in new:
-                fleet.queue.take_in(event, meta.position)
+                fleet.queue.take_in(event, meta.position, meta.time)
                 self._take_in(event)
             self._seen += len(new)
         work.hand_out(fleet)

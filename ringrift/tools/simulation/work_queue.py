@@ -3,29 +3,22 @@ worker is silent."""
 
 import heapq
 from collections import defaultdict
+from datetime import datetime
 from itertools import count
 
+from ringrift.deciders.fleet.order import Order
 from ringrift.events import Fact
 from ringrift.events.facts import WorkEscalated
-from ringrift.events.tickets import (
-    OUTCOMES,
-    REQUESTS,
-    URGENT,
-    Ticket,
-    kind_of,
-    priority_of,
-    tickets_of,
-)
+from ringrift.events.tickets import OUTCOMES, URGENT, Ticket, kind_of, priority_of
 from ringrift.log.topology import WORK_TICKETS_MAX
 
 
 class WorkQueue:
     """Tickets that wait or are in work, together at most `WORK_TICKETS_MAX`; the dispatcher keeps
-    those that do not fit."""
+    those that do not fit, and those whose turn has not come."""
 
     def __init__(self) -> None:
-        self.outstanding: dict[str, Ticket] = {}
-        """Tickets that the facts request and that are not done."""
+        self.order = Order()
         self.stored: set[str] = set()
         """Tickets on the queue, those in work included."""
         self.sequences: dict[str, int] = {}
@@ -37,19 +30,24 @@ class WorkQueue:
         self._heaps: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self._order = count()
 
-    def take_in(self, event: Fact, position: str) -> None:
+    @property
+    def outstanding(self) -> dict[str, Ticket]:
+        """Tickets that the facts request and that are not done."""
+        return self.order.outstanding
+
+    def take_in(self, event: Fact, position: str, time: datetime) -> None:
         """Take a fact, as the dispatcher does."""
-        if isinstance(event, REQUESTS):
-            for ticket in tickets_of(event, position):
-                self.outstanding[ticket.ticket] = ticket
-                self._put(ticket)
-        elif isinstance(event, WorkEscalated):
-            for ticket in self.outstanding.values():
-                if ticket.cause == event.request and ticket.ticket in self.stored:
+        if isinstance(event, WorkEscalated):
+            for ticket in self.order.tickets_of(event):
+                if ticket.ticket in self.stored:
                     self._push(ticket, URGENT)
-        elif isinstance(event, OUTCOMES):
-            self.outstanding.pop(event.ticket, None)
+                else:
+                    self._put(ticket, URGENT)
+        if isinstance(event, OUTCOMES):
             self.stored.discard(event.ticket)
+        for ticket in self.order.take(event, position, time):
+            self._put(ticket)
+        if isinstance(event, OUTCOMES):
             self._refill()
 
     def take(self, kind: str) -> Ticket | None:
@@ -73,18 +71,18 @@ class WorkQueue:
         self._heaps.clear()
 
     def restore(self) -> None:
-        """Put the tickets on the queue that the facts request and the queue does not have."""
+        """Put the tickets on the queue whose turn has come and that the queue does not have."""
         self._kept = []
-        for name, ticket in self.outstanding.items():
+        for name in self.order.offered:
             if name not in self.stored:
-                self._put(ticket)
+                self._put(self.outstanding[name])
 
     def waiting(self, kind: str) -> int:
         """About the number of tickets of a kind that wait: one that was done or moved to the front
         is counted until it is reached."""
         return len(self._heaps[kind])
 
-    def _put(self, ticket: Ticket) -> None:
+    def _put(self, ticket: Ticket, priority: int | None = None) -> None:
         if len(self.stored) >= WORK_TICKETS_MAX:
             self.refused += 1
             self._kept.append(ticket)
@@ -92,7 +90,7 @@ class WorkQueue:
         self.stored.add(ticket.ticket)
         self.sequences.setdefault(ticket.ticket, len(self.sequences) + 1)
         self.deepest = max(self.deepest, len(self.stored))
-        self._push(ticket, priority_of(ticket))
+        self._push(ticket, priority_of(ticket) if priority is None else priority)
 
     def _refill(self) -> None:
         while self._kept and len(self.stored) < WORK_TICKETS_MAX:

@@ -6,7 +6,7 @@ import pytest
 from support.system import PLAN, System, running, until
 
 from ringrift.consumers import dispatcher
-from ringrift.events.facts import PipelinePaused, PipelineResumed, TickRecorded
+from ringrift.events.facts import ConsumerStarted, PipelinePaused, PipelineResumed, TickRecorded
 from ringrift.events.tickets import decode_ticket
 from ringrift.log.entry import Entry
 from ringrift.runtime.process import Process
@@ -31,6 +31,9 @@ async def process(system: System) -> Process:
 async def test_a_pause_withdraws_tickets_and_resuming_puts_each_back_once(
     system: System, process: Process
 ) -> None:
+    for instance in "abcdefgh":  # with so many workers, all tickets are on the queue
+        worker = ConsumerStarted(node="n", consumer="selfplay", instance=instance, version="1")
+        await system.write(worker)
     first = await system.write(PLAN)
     async with running(dispatcher.main(process)):
         await until(lambda: queued(system) == tickets(first))

@@ -15,6 +15,7 @@ from ringrift.events.facts import (
     ModelRegistered,
     NodeAssigned,
     Ranking,
+    SelfplayFinished,
 )
 from ringrift.events.participants import seat
 from ringrift.events.settings import EvaluationSettings
@@ -28,11 +29,11 @@ def assigned(name: str, kinds=("evaluation", "selfplay"), seconds: float = 1200.
     return NodeAssigned(node=name, kinds=kinds, ticket_seconds=seconds, why="w", settings_version=1)
 
 
-def registered(model: str) -> ModelRegistered:
+def registered(model: str, generation: int = 1) -> ModelRegistered:
     return ModelRegistered(
         config=BIG,
         model=model,
-        generation=1,
+        generation=generation,
         architecture="a",
         encoder="e",
         parameters=1,
@@ -103,7 +104,10 @@ def asked(life) -> list[EvaluationRequested]:
     ]
 
 
-def test_a_round_is_one_ticket_without_registered_nodes(life):
+def test_a_round_is_one_ticket_if_its_games_are_short(story, settings_changed):
+    life = story(DECIDER).given(
+        settings_changed(configs=(BIG,)), registered(B), promoted(B), scored(B, game_seconds=0.1)
+    )
     (request,) = asked(life.when(registered(C)))
     assert (request.round, request.starts) == (0, 32)
 
@@ -189,10 +193,33 @@ def test_tickets_of_a_round_come_in_any_order(life, story, settings_changed):
     assert other.state.configs[BIG].trials == life.state.configs[BIG].trials
 
 
+def baselines(life) -> list[tuple[str, int]]:
+    facts = [fact for fact in life.decided if isinstance(fact, EvaluationRequested)]
+    return [(fact.purpose, fact.starts) for fact in facts if fact.purpose != "promotion"]
+
+
 def test_baselines_are_one_ticket_each_for_the_first_network_is_judged_by_one(life):
     life.given(assigned("n1", seconds=1.0)).when(registered(C))
-    baselines = [fact for fact in life.decided if fact.purpose != "promotion"]
-    assert [(fact.purpose, fact.starts) for fact in baselines] == [
-        ("random", 48),
-        ("heuristic", 48),
-    ]
+    assert [purpose for purpose, _ in baselines(life)] == ["random", "heuristic"]
+
+
+@pytest.mark.parametrize(
+    ("game_seconds", "generation", "starts"),
+    [(0.1, 1, 48), (1.0, 1, 15), (1.0, 2, 30), (1.0, 4, 48), (60.0, 1, 8), (60.0, 100, 25)],
+)
+def test_first_networks_play_baselines_for_a_limited_time(
+    story, settings_changed, game_seconds: float, generation: int, starts: int
+) -> None:
+    """Four games a start, 60 s per generation."""
+    played = SelfplayFinished(
+        config=BIG,
+        generation=0,
+        ticket=fresh(),
+        games=8,
+        plies=1,
+        play_seconds=8 * game_seconds,
+        node="n",
+    )
+    life = story(DECIDER).given(settings_changed(configs=(BIG,)), played)
+    life.when(registered(B, generation))
+    assert baselines(life) == [("random", starts), ("heuristic", starts)]
