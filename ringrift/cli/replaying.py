@@ -28,9 +28,9 @@ async def replay_game(
     async with reading(session, "searching GAMES") as (log, report):
         fact, meta = await find_fact(log, game, report)
 
-        async def network(digest: str) -> Model:
+        async def network(digest: str, config: str) -> Model:
             data = await Blobs(log).get(MODEL_BUCKET, digest)
-            return model_of(data, digest=digest, config=fact.config)
+            return model_of(data, digest=digest, config=config)
 
         document = {"game": fact.game, "position": meta.position, "plies": fact.plies}
         try:

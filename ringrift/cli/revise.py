@@ -31,7 +31,7 @@ async def retract(
         source: Games that `ringrift import --source` wrote under this name.
         config: Only games of this config [default: all].
     """
-    from ringrift.insight import retract as feature
+    from ringrift.runtime import retract as feature
 
     if source:
         node = f"{IMPORTED_NODE}{source}"

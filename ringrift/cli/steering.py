@@ -20,6 +20,7 @@ from ringrift.cli.common import (
     show_rows,
 )
 from ringrift.cluster import steering
+from ringrift.deciders.fleet.breaker import node_target
 from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.events.settings import HYPERPARAMETERS
@@ -28,7 +29,7 @@ from ringrift.insight.describe import one_line
 from ringrift.insight.settings_guide import Explanation, explained, in_text
 from ringrift.log.read import latest, settings_in_force
 from ringrift.runtime.breakers import SharedBreakers
-from ringrift.runtime.controls import pauses_in_force, resume_command
+from ringrift.runtime.controls import pauses_in_force, quarantines_in_force, resume_command
 
 Kind: TypeAlias = Literal["all", "selfplay", "training", "evaluation"]
 
@@ -208,7 +209,7 @@ async def list_breakers(*, session: Tabular = TABLE) -> None:
 async def reset_breaker(
     target: str, /, *, why: str = "reset by hand", session: Session = HERE
 ) -> None:
-    """Use a node or target again at once.
+    """Use a node or target again at once, also a node that was quarantined for its games.
 
     Args:
         target: As `ringrift breakers list` prints it, such as node-gpu1.
@@ -217,8 +218,13 @@ async def reset_breaker(
     async with opened(session) as log:
         breakers = SharedBreakers(log)
         await breakers.load()
-        if target not in breakers.all():
+        node = target.removeprefix(node_target(""))
+        guilty = node in await quarantines_in_force(log)
+        if target not in breakers.all() and not guilty:
             raise CommandError(f"no breaker is open for {target}: see `ringrift breakers list`")
-        await breakers.put(target, None)
-        await steering.record(log, facts.BreakerReset(target=target, why=why))
+        if guilty:
+            await steering.record(log, facts.NodeReleased(node=node, why=why))
+        if target in breakers.all():
+            await breakers.put(target, None)
+            await steering.record(log, facts.BreakerReset(target=target, why=why))
     show({"reset": target}, session.json, f"{target} is used again")

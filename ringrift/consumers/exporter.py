@@ -2,8 +2,8 @@
 shard per encoder version.
 
 The next shard begins after the last one's `last_seq`, so the exporter's state is in its own facts.
-Games that are no training data (`ringrift.consumers.shards.admission`) and games retracted before a
-shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
+Games that are no training data (`ringrift.consumers.shards.admission`), those of quarantined nodes
+and those retracted before a shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
 
@@ -20,6 +20,7 @@ from ringrift.events.settings import ShardSettings
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
+from ringrift.runtime.controls import quarantines_in_force
 from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
@@ -100,6 +101,13 @@ async def _cut(
     # later retractions are the upkeep's: the fact says up to where they are applied
     tail = await process.log.tail(EVENTS)
     retractions = await building.retractions_until(process.log, config, tail)
+    quarantined = await quarantines_in_force(process.log, tail)
+    games = [
+        judged._replace(refusal=judged.refusal or "quarantined")
+        if judged.game.node in quarantined
+        else judged
+        for judged in games
+    ]
     good = [(game, meta) for game, meta, refusal in games if refusal is None]
     kept = [game for game, meta in good if not retracted(retractions, game, meta.seq)]
     refused: dict[Refusal, tuple[int, ...]] = {}

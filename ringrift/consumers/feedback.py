@@ -1,8 +1,48 @@
-"""Decides what self-play, training and the fleet should do differently, under a lease."""
+"""Decides what self-play, training and the fleet should do differently, under a lease, and retracts
+the games of nodes that were quarantined."""
 
-from ringrift.runtime.run import deciding, run
+from collections.abc import Mapping
 
-main = deciding("feedback")
+from ringrift.errors import CommandError
+from ringrift.events.facts import GamesRetracted, NodeQuarantined
+from ringrift.log import read
+from ringrift.log.protocol import Expect
+from ringrift.log.topology import EVENTS
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Job, Process
+from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.retract import Selection, retract
+from ringrift.runtime.run import run
+
+WHY_CHARS_MAX = 2_000
+
+
+async def main(process: Process) -> None:
+    """Decide and retract while this process holds the lease; stand by otherwise."""
+    await act(process, PROCESSES["feedback"].deciders, role="feedback", jobs=_jobs)
+
+
+def _jobs(process: Process, fence: Expect) -> Mapping[str, Job]:
+    return {"retractions": lambda: _retract_quarantined(process)}
+
+
+async def _retract_quarantined(process: Process) -> None:
+    """Retract the games of each quarantined node since it was clean, once."""
+    log = process.log
+    tail = await log.tail(EVENTS)
+    done = {meta.cause async for _, meta in read.facts(log, GamesRetracted, until=tail)}
+    async for fact, meta in read.follow(log, NodeQuarantined):
+        if meta.position in done:
+            continue
+        why = f"node {fact.node} is quarantined: {fact.why}"
+        asked = Selection(node=fact.node, first_seq=fact.clean_seq + 1, why=why[:WHY_CHARS_MAX])
+        try:
+            for found in await retract(log, asked, process.source, cause=meta.position):
+                what = {"config": found.config, "games": found.count, "node": fact.node}
+                process.logger.warning("games retracted", cause=meta.position, **what)
+        except CommandError as error:  # it has no games since then
+            process.logger.info("no games retracted", node=fact.node, why=str(error))
+
 
 if __name__ == "__main__":
     run("feedback", main)

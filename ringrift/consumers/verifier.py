@@ -1,5 +1,8 @@
 """Verifies the log all the time, under a lease: what is new within a minute, everything once a day.
 
+It recounts every score as soon as it is written, if the setting `evaluation.recount` is on, and
+records authors that contradict themselves.
+
 Every verifier, the standby ones included, records tree heads of what it reads and attests
 promotions that it derives too.
 
@@ -8,10 +11,12 @@ core; a new run begins a day after the last one, while what is new is still comp
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
 
+from ringrift.consumers.verification.equivocation import keep_watching
+from ringrift.consumers.verification.recount import keep_recounting
 from ringrift.consumers.verification.report import Problem, VerifyReport
 from ringrift.consumers.verification.whole import Verification, at_once
 from ringrift.events.facts import VerificationFailed, VerificationPassed
@@ -19,7 +24,7 @@ from ringrift.log import marks
 from ringrift.log.errors import ConcurrencyError, LeaseLost
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.process import Drained, Process
+from ringrift.runtime.process import Drained, Job, Process
 from ringrift.runtime.run import run
 from ringrift.trust.attesting import Attestor
 from ringrift.trust.heads import HEAD_SECONDS, HeadWriter
@@ -52,12 +57,22 @@ async def _testify(process: Process) -> None:
 async def _verify_or_stand_by(process: Process) -> None:
     while not process.stopping:
         try:
-            async with process.lease("verifier") as lease:
+            async with (
+                process.lease("verifier") as lease,
+                process.background(_jobs(process, lease.expect)),
+            ):
                 await _keep_verifying(process, lease.expect)
         except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role="verifier", error=str(error))
         except Drained:
             return
+
+
+def _jobs(process: Process, fence: Expect) -> Mapping[str, Job]:
+    return {
+        "recounts": lambda: keep_recounting(process, fence),
+        "equivocations": lambda: keep_watching(process, fence),
+    }
 
 
 async def _keep_verifying(process: Process, fence: Expect) -> None:

@@ -5,9 +5,9 @@ from typing import Literal
 from ringrift.deciders.kit import seed_from
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import draft, facts
-from ringrift.insight.heads import game_heads
 from ringrift.log import read
 from ringrift.log.protocol import Log
+from ringrift.runtime.game_heads import game_heads
 
 
 async def reanalyse(

@@ -22,7 +22,6 @@ from msgspec import Struct, field
 from ringrift.errors import CommandError
 from ringrift.events import Draft, Fact, draft, facts as f
 from ringrift.events.tickets import import_ticket
-from ringrift.insight.heads import game_heads
 from ringrift.learning import targets
 from ringrift.legacy.databases import DAMAGE
 from ringrift.legacy.elo import Match, import_matches, matches_in
@@ -32,6 +31,7 @@ from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
 from ringrift.rules.version import RULES_VERSION
+from ringrift.runtime.game_heads import game_heads
 
 BATCH_GAMES: Final = 100
 """appended at once, while the next ones are read"""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.events import Draft, draft, encode
-from ringrift.events.facts import MessageIdTaken
+from ringrift.events.facts import MessageIdTaken, PromotionAttested, TreeHeadRecorded
 from ringrift.events.sealing import Signer, sealed
 from ringrift.log.entry import Entry
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored
@@ -24,6 +24,8 @@ from ringrift.log.span import Progress as Progress
 from ringrift.log.topology import WORK
 from ringrift.log.work import WorkItem
 
+TESTIMONY = (TreeHeadRecorded, PromotionAttested)
+"""what an author says about the log as it was: false once the server has lost its end"""
 ID_TRIES_MAX = 100
 """ids of one event, each of which another message has"""
 BATCH_EVENTS_MAX = 1000
@@ -103,7 +105,8 @@ class Log(Readable):
         Events that are stored already under the same ids are not stored again; their sequences are
         returned. Where another message has the id of an event, the event gets another id, and a
         fact names the message. Events appended without an expectation, or with `republish`, are
-        republished should the server lose them; others are decided again by their decider.
+        republished should the server lose them, but for `TESTIMONY`; others are decided again by
+        their decider.
 
         Raises ConcurrencyError, PartlyStored, PayloadTooLarge."""
         if not drafts:
@@ -123,7 +126,7 @@ class Log(Readable):
                         named[index] = replace(item, id=f"{drafts[index].id}~{attempt}")
         else:
             raise LogUnavailable(f"{stream}: {ID_TRIES_MAX} ids of one event are taken")
-        if expect is None or republish:
+        if (expect is None or republish) and not isinstance(drafts[0].event, TESTIMONY):
             self.recent.add(named, seqs, [len(body) for body in bodies])
         if not isinstance(drafts[0].event, MessageIdTaken):
             await self.append_each(

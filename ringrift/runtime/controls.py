@@ -5,14 +5,22 @@ from typing import Any
 
 from ringrift.deciders.context import Pauses
 from ringrift.events import Fact
-from ringrift.events.facts import NodeAssigned, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.facts import (
+    NodeAssigned,
+    NodeQuarantined,
+    NodeReleased,
+    PipelinePaused,
+    PipelineResumed,
+    SettingsChanged,
+)
 from ringrift.events.settings import OperationSettings
 from ringrift.log import read
 from ringrift.log.errors import LogRewound
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
-CONTROLS = (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)
+QUARANTINES = (NodeQuarantined, NodeReleased)
+CONTROLS = (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned, *QUARANTINES)
 
 
 class Controls:
@@ -25,6 +33,8 @@ class Controls:
         self.preempted = False
         """whether the ticket in hand must be handed back, because the node was assigned to more
         urgent work"""
+        self.quarantined = ""
+        """why this node is"""
         self._log, self._node, self._logger = log, node, logger
 
     def allows(self, kind: str) -> bool:
@@ -53,6 +63,9 @@ class Controls:
         elif isinstance(event, NodeAssigned) and event.node == self._node:
             self.assigned, self.preempted = event, event.preempts
             self._logger.info("assigned", kinds=event.kinds, why=event.why)
+        elif isinstance(event, QUARANTINES) and event.node == self._node:
+            self.quarantined = event.why if isinstance(event, NodeQuarantined) else ""
+            self._logger.info(type(event).__name__, why=event.why)
         elif isinstance(event, (PipelinePaused, PipelineResumed)):
             self.pauses = self.pauses.after(event)
             name, why = type(event).__name__, event.why
@@ -68,6 +81,16 @@ async def pauses_in_force(log: Log) -> dict[str, str]:
         state = state.after(event)
         why[f"{event.scope}/{event.kind}"] = event.why
     return {f"{scope}/{kind}": why[f"{scope}/{kind}"] for scope, kind in state.paused}
+
+
+async def quarantines_in_force(log: Log, until: int | None = None) -> dict[str, str]:
+    """The quarantined nodes, and why each is."""
+    found: dict[str, str] = {}
+    async for event, _ in read.facts(log, *QUARANTINES, until=until):
+        found.pop(event.node, None)
+        if isinstance(event, NodeQuarantined):
+            found[event.node] = event.why
+    return found
 
 
 def resume_command(pause: str) -> str:

@@ -18,13 +18,13 @@ from ringrift.deciders.kit import STEERING, Decider
 from ringrift.events import REGISTRY, Fact, facts as f
 from ringrift.log import topology
 
-Role = Literal["worker", "trainer", "evaluator", "coordinator", "archiver", "oncall"]
+Role = Literal["worker", "trainer", "evaluator", "coordinator", "auditor", "archiver", "oncall"]
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
 _FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
 _BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
 
-ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator", "archiver")
+ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator", "auditor", "archiver")
 MIB = 1024**2
 MONITOR_PORT = 8790
 """of the process that knows the cluster (requirement G17.05)"""
@@ -58,42 +58,28 @@ _JUDGED: Facts = (
     *(f.GamesRetracted, f.PromotionRejected),
     *_INCUMBENTS,
 )
+_RECOUNTED: Facts = (f.EvaluationRecounted, f.EvaluationRefuted, f.EquivocationProven)
 _TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested)
 _NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
-    f.BlobFetched,
+    *(f.BlobFetched, f.DeadLetterStored, f.DeadLettersOmitted, f.LostEventsRepublished),
+    *(f.MessageIdTaken, f.NodePressureChanged),
     *_LIVES,
-    f.DeadLetterStored,
-    f.DeadLettersOmitted,
-    f.LostEventsRepublished,
-    f.MessageIdTaken,
-    f.NodePressureChanged,
 )
 KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
 """Facts by which every reader knows whose facts count."""
-READ_BY_ALL: Facts = (*KEYS, *STEERING, f.NodeAssigned, f.NodePressureChanged)
+QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
+READ_BY_ALL: Facts = (*KEYS, *STEERING, f.NodeAssigned, f.NodePressureChanged, *QUARANTINES)
 COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
-    *STEERING,
-    f.GamesRetracted,
-    f.ReanalysisRequested,
-    f.HyperparametersAdjusted,
-    f.ModelKept,
-    f.ModelDerived,
-    f.ModelRegistered,
-    *_INCUMBENTS,
-    f.EvaluationRequested,
-    *_RETRIED,
-    f.NodeRegistered,
-    f.BreakerReset,
-    *KEYS,
-    f.ImportStarted,
-    f.GamesImported,
-    f.MatchesImported,
-    f.GameCompleted,
+    *(f.GamesRetracted, f.ReanalysisRequested, f.HyperparametersAdjusted, f.EvaluationRequested),
+    *(f.ModelKept, f.ModelDerived, f.ModelRegistered),
+    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased),
+    *(f.ImportStarted, f.GamesImported, f.MatchesImported, f.GameCompleted),
+    *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS),
 )
 
 
@@ -217,10 +203,13 @@ _SPECS = (
             "feedback.architectures",
             "fleet.assignment",
             "fleet.ageing",
+            "fleet.audits",
             "feedback.deadlock",
             "loop.retraction",
             "feedback.tuning",
         ),
+        own_writes=(f.GamesRetracted,),
+        own_reads=(f.GamesRetracted,),
     ),
     ProcessSpec("clock", 8797, leased=True, own_writes=(f.TickRecorded,)),
     ProcessSpec(
@@ -228,8 +217,8 @@ _SPECS = (
         8801,
         memory=384 * MIB,
         leased=True,
-        own_writes=(f.VerificationPassed, f.VerificationFailed, *_TESTIMONY),
-        own_reads=(*_GAMES, f.ModelArchived, *_TESTIMONY, *_JUDGED),
+        own_writes=(f.VerificationPassed, f.VerificationFailed, *_TESTIMONY, *_RECOUNTED),
+        own_reads=(*_GAMES, f.ModelArchived, *_TESTIMONY, *_JUDGED, *_RECOUNTED),
         own_stores=(f"KV_{topology.MARK_BUCKET}",),
     ),
     ProcessSpec(
@@ -259,6 +248,17 @@ _SPECS = (
         own_reads=(*_ARCHIVE, f.ModelKept, f.ModelRegistered, f.ModelDerived, *_INCUMBENTS),
         own_trims=(topology.GAMES, topology.EVENTS, _MODELS),
         snapshots=True,
+    ),
+    ProcessSpec(
+        "auditor",
+        8804,
+        "auditor",
+        memory=512 * MIB,
+        own_writes=(f.AuditFinished,),
+        own_reads=(
+            *(f.GameCompleted, f.TreeHeadRecorded, f.AuditFinished),
+            *(f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed),
+        ),
     ),
     ProcessSpec(
         "selfplay",
@@ -299,7 +299,7 @@ _BY_ONCALL: Facts = (
     *STEERING,
     *_RETRIED,
     *(f.EvaluationRequested, f.ReanalysisRequested, f.HyperparametersAdjusted),
-    *(f.NodeRegistered, f.BreakerReset),
+    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased),
 )
 PEOPLE = ProcessSpec(
     COMMANDS, 0, "oncall", own_writes=_BY_ONCALL, own_stores=(_BREAKERS, topology.WORK)
@@ -307,8 +307,9 @@ PEOPLE = ProcessSpec(
 """what a person on call writes by commands: nothing that decides about networks or games"""
 AUTHORS = (*PROCESSES.values(), PEOPLE)
 """rows whose roles are users of a cluster"""
-EXPECTED = tuple(name for name in PROCESSES if name != "archiver")
-"""processes that every cluster runs; an archive and scheduled backups are optional"""
+EXPECTED = tuple(name for name in PROCESSES if name not in ("archiver", "auditor"))
+"""processes that every cluster runs; an archive and scheduled backups are optional, and so are
+audits, which need a second node"""
 LEASED = tuple(name for name in EXPECTED if PROCESSES[name].leased)
 """processes of which one at a time acts, under a lease of the same name"""
 

@@ -66,6 +66,8 @@ def _why_not(process: Process, kind: str) -> str:
     if not pressure.takes_work(process.tiers):
         resource, tier = pressure.worst(process.tiers)
         return f"{resource} is in its {tier} tier"
+    if process.controls.quarantined:
+        return f"node {process.node} is quarantined: {process.controls.quarantined}"
     if not process.breakers.allows(node_target(process.node)):
         return f"node {process.node} is quarantined"
     return ""

@@ -1,6 +1,6 @@
 """Users of a cluster by role, and their permissions, which the server enforces.
 
-    worker, trainer, evaluator, coordinator, archiver
+    worker, trainer, evaluator, coordinator, auditor, archiver
               run processes: each may write the facts, buckets and tickets that the table of
               processes names
     oncall    a person, every day: looks, pauses, changes settings, retries, queues tickets, moves

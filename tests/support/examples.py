@@ -27,18 +27,22 @@ _SETTINGS = {
 _RANKING = {"order": ["c", "o", "o", "o"], "ranks": [1, 2, 2, 4], "count": 12}
 _SPENT = {"seconds": 0.25, "value": 0.25, "chosen_share": 0.5}
 _EQUAL = {"a": 0.5, "b": 0.5}
+_SCORE = {
+    "candidate": "c",
+    "opponent": "o",
+    "games": 12,
+    "scores": [[0.25, 2], [0.5, 1]],
+    "rankings": [_RANKING],
+    "efforts": [{"participant": "c", "decisions": 9, "nodes": 8, "depth": 1, **_SPENT}],
+}
+_AUDIT = {"node": "liar", "first_seq": 2, "games": 9, "decisions": 9, "differing": ["a"]}
 _FIELDS: dict[str, dict[str, Any]] = {
     "AllocationDecided": {"shares": {"hex8_2p": 0.5, "hex8_3p": 0.5}},
     "ArchitectureSharesDecided": {"shares": _EQUAL},
     "EvaluationRequested": {"opponent": {"participant": "another", "harness": "random"}},
-    "EvaluationScored": {
-        "candidate": "c",
-        "opponent": "o",
-        "games": 12,
-        "scores": [[0.25, 2], [0.5, 1]],
-        "rankings": [_RANKING],
-        "efforts": [{"participant": "c", "decisions": 9, "nodes": 8, "depth": 1, **_SPENT}],
-    },
+    "AuditFinished": {"found": [_AUDIT]},
+    "EvaluationRecounted": _SCORE,
+    "EvaluationScored": _SCORE,
     "GameCompleted": {"winner": 4, "ranks": [2, 2, 4, 1]},
     "GamesRetracted": {"rankings": [_RANKING], "scored_games": 12},
     "HyperparametersAdjusted": {

@@ -6,7 +6,8 @@ a while; trainers play too while no training waits.
 
 A node that was registered and does not start is left out after the silence that makes a node
 suspected. Nodes that were never registered are assigned nothing and take the work of their
-processes: a laptop, a small cluster. A suspected node is left out until it returns."""
+processes: a laptop, a small cluster. A suspected node is left out until it returns, a quarantined
+one until it is released."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -26,6 +27,7 @@ class FleetView(Struct, frozen=True, kw_only=True):
     nodes: dict[str, FleetNode] = {}
     joined: tuple[str, ...] = ()
     """nodes that are present, registered or not"""
+    quarantined: tuple[str, ...] = ()
     play: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
@@ -73,6 +75,13 @@ def awaited(state: FleetView, fact: f.TickRecorded, context: Context) -> FleetVi
 
 
 @DECIDER.evolves
+def quarantined(state: FleetView, fact: f.NodeQuarantined | f.NodeReleased) -> FleetView:
+    names = tuple(name for name in state.quarantined if name != fact.node)
+    imposed = (fact.node,) if isinstance(fact, f.NodeQuarantined) else ()
+    return replace(state, quarantined=names + imposed)
+
+
+@DECIDER.evolves
 def played(state: FleetView, fact: f.SelfplayFinished) -> FleetView:
     known = state.tickets.get(fact.config, ())
     if fact.ticket in known:
@@ -113,7 +122,13 @@ def assigned(state: FleetView, fact: f.NodeAssigned, context: Context) -> FleetV
 @DECIDER.decides
 def assign(
     state: FleetView,
-    fact: f.SettingsChanged | f.NodeRegistered | f.NodeSuspected | f.NodeJoined | f.TickRecorded,
+    fact: f.SettingsChanged
+    | f.NodeRegistered
+    | f.NodeSuspected
+    | f.NodeJoined
+    | f.NodeQuarantined
+    | f.NodeReleased
+    | f.TickRecorded,
     context: Context,
 ) -> Iterator[f.NodeAssigned]:
     """Assign what is new, after a change of the fleet and every minute."""
@@ -127,6 +142,8 @@ def assign(
         node, current = state.nodes[name], state.nodes[name].assignment
         if current is not None and current.preempts and node.present and state.waiting:
             continue  # until the training runs on it
+        if name in state.quarantined:
+            why = "quarantined"
         if name == taken:
             kinds, why = ("training",), "a training has waited for too long"
         seconds = settings.ticket_seconds
@@ -154,7 +171,11 @@ def fleet_of(state: FleetView, settings: Settings) -> Fleet:
     found = {sort: state.play.slowness(*sort) for sort in set(sorts.values())}
     return Fleet(
         nodes=nodes,
-        allowed={name: node.allowed(state.minute) for name, node in nodes.items() if node.present},
+        allowed={
+            name: node.allowed(state.minute)
+            for name, node in nodes.items()
+            if node.present and name not in state.quarantined
+        },
         slowness={name: found[sort] for name, sort in sorts.items()},
         settings=settings.scheduling,
     )

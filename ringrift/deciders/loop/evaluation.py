@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ringrift.deciders import kit
 from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
-from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
+from ringrift.deciders.loop.verdict import Scores, counts, judge, merged, plays_as
 from ringrift.events import Settings, facts as f
 from ringrift.events.participants import seat
 
@@ -70,6 +70,8 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """tickets that were retracted before they were scored"""
     tickets: tuple[str, ...] = ()
     """answered"""
+    counted: tuple[str, ...] = ()
+    """tickets whose scores count, or were refuted"""
     seconds: Spread = Spread()
     """of a game of a match on a node"""
     selfplay: Spread = Spread()
@@ -240,17 +242,20 @@ def played(item: Evaluation, fact: f.SelfplayFinished) -> Evaluation:
 
 
 @DECIDER.evolves
-def failed(item: Evaluation, fact: f.EvaluationFailed) -> Evaluation:
-    return replace(item, tickets=kit.noted(item.tickets, fact.ticket))
-
-
-@DECIDER.evolves
-def scored(item: Evaluation, fact: f.EvaluationScored, context: Context) -> Evaluation:
+def ended(item: Evaluation, fact: f.EvaluationEnded) -> Evaluation:
     if fact.ticket in item.tickets:
         return item
     item = replace(item, tickets=kit.noted(item.tickets, fact.ticket))
-    if fact.games:
+    if isinstance(fact, f.EvaluationScored) and fact.games:
         item = replace(item, seconds=item.seconds.after(fact.play_seconds / fact.games))
+    return item
+
+
+@DECIDER.evolves
+def scored(item: Evaluation, fact: f.Score, context: Context) -> Evaluation:
+    if fact.ticket in item.counted or not counts(fact, context):
+        return item
+    item = replace(item, counted=kit.noted(item.counted, fact.ticket))
     model = fact.candidate_model or ""
     if fact.purpose in BASELINES and model and model == item.current:
         return replace(item, measured_at=context.time)
@@ -262,6 +267,20 @@ def scored(item: Evaluation, fact: f.EvaluationScored, context: Context) -> Eval
         scores, games = merged(trial.scores, fact.scores), trial.games + fact.games
         trial = replace(trial, scores=scores, games=games)
     return replace(item, trials=item.trials | {model: trial})
+
+
+@DECIDER.evolves
+def refuted(item: Evaluation, fact: f.EvaluationRefuted) -> Evaluation:
+    trial = item.trials.get(model := fact.candidate_model or "")
+    if trial is None or fact.ticket in item.counted:
+        return item
+    # the match is played again
+    answered = trial.answered + (fact.purpose == "promotion")
+    again = replace(
+        trial, answered=answered, baselines=trial.baselines and fact.purpose not in BASELINES
+    )
+    trials = item.trials | {model: again}
+    return replace(item, trials=trials, counted=kit.noted(item.counted, fact.ticket))
 
 
 @DECIDER.evolves

@@ -1,6 +1,8 @@
 """When does a candidate become current? When a sequential test accepts it as stronger than the
 current network (`ringrift.deciders.loop.verdict`).
 
+With the setting `evaluation.recount`, a score counts once a coordinator has recounted it.
+
 The first network of a config has no rival; it is promoted once it beats random play beyond doubt. A
 test still open after `starts_max` starts is decided by the score. Each verdict is a fact with its
 evidence.
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace
-from ringrift.deciders.loop.verdict import Scores, Verdict, judge, merged, plays_as
+from ringrift.deciders.loop.verdict import Scores, Verdict, counts, judge, merged, plays_as
 from ringrift.events import facts as f
 
 Verdicts = Iterator[f.Verdict | f.ModelRolledBack]
@@ -50,9 +52,9 @@ def registered(item: Promotion, fact: f.ModelRegistered) -> Promotion:
 
 
 @DECIDER.evolves
-def scored(item: Promotion, fact: f.EvaluationScored) -> Promotion:
+def scored(item: Promotion, fact: f.Score, context: Context) -> Promotion:
     candidate = _judged_by(item, fact)
-    if candidate is None or fact.ticket in item.tickets:
+    if candidate is None or fact.ticket in item.tickets or not counts(fact, context):
         return item
     scores, games = merged(candidate.scores, fact.scores), candidate.games + fact.games
     changed = {fact.candidate_model or "": replace(candidate, scores=scores, games=games)}
@@ -84,10 +86,12 @@ def judged(item: Promotion, fact: f.Verdict | f.ModelRolledBack, context: Contex
 
 
 @DECIDER.decides
-def on_result(item: Promotion, fact: f.EvaluationEnded, context: Context) -> Verdicts:
+def on_result(item: Promotion, fact: f.Score | f.EvaluationFailed, context: Context) -> Verdicts:
     """The verdict on the candidate, once there is one; if its evaluation failed, a rejection."""
     model, candidate = fact.candidate_model, _judged_by(item, fact)
     if candidate is None or model is None:
+        return
+    if not isinstance(fact, f.EvaluationFailed) and not counts(fact, context):
         return
     basis, generation = context.basis(fact.config), candidate.generation
     verdict, evidence, why = _verdict(item, candidate, fact, context)
@@ -125,14 +129,14 @@ def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context)
         )
 
 
-def _judged_by(item: Promotion, fact: f.EvaluationEnded) -> Candidate | None:
+def _judged_by(item: Promotion, fact: f.Score | f.EvaluationFailed) -> Candidate | None:
     """The candidate that a result counts for: one against the current network, or against random
     play if there is none."""
     purpose = "promotion" if item.current else "random"
     if fact.purpose != purpose or fact.ticket in item.left_out:
         return None
     candidate = item.candidates.get(fact.candidate_model or "")
-    if isinstance(fact, f.EvaluationScored) and item.current:
+    if not isinstance(fact, f.EvaluationFailed) and item.current:
         return candidate if plays_as(fact.opponent, item.current) else None
     return candidate
 
@@ -147,7 +151,7 @@ def _cooldown(item: Promotion, context: Context) -> float:
 
 
 def _verdict(
-    item: Promotion, candidate: Candidate, fact: f.EvaluationEnded, context: Context
+    item: Promotion, candidate: Candidate, fact: f.Score | f.EvaluationFailed, context: Context
 ) -> tuple[Verdict, f.Evidence | None, str]:
     if isinstance(fact, f.EvaluationFailed):
         return "reject", None, f"evaluation failed: {fact.reason}"

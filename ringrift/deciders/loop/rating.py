@@ -9,7 +9,8 @@ not count. The table is a pure function of the log: the same matches give the sa
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from ringrift.deciders.kit import Configs, Decider, Struct, noted, replace
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace
+from ringrift.deciders.loop.verdict import counts
 from ringrift.deciders.stats import plackett_luce
 from ringrift.events import facts as f
 from ringrift.events.participants import BASELINE, MODEL_DIGITS
@@ -60,8 +61,8 @@ DECIDER.keeps(
 
 
 @DECIDER.evolves
-def scored(item: Elo, fact: f.EvaluationScored) -> Elo:
-    if fact.ticket in item.tickets:
+def scored(item: Elo, fact: f.Score, context: Context) -> Elo:
+    if fact.ticket in item.tickets or not counts(fact, context):
         return item
     item = replace(item, tickets=noted(item.tickets, fact.ticket))
     if fact.ticket in item.left_out:
@@ -88,10 +89,11 @@ def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
 
 @DECIDER.decides
 def rate(
-    state: Matches, fact: f.EvaluationScored | f.GamesRetracted | f.MatchesImported
+    state: Matches, fact: f.Score | f.GamesRetracted | f.MatchesImported, context: Context
 ) -> Iterator[f.RatingsUpdated]:
     """The rating table after one more evaluation, or fewer."""
-    if fact.rankings or isinstance(fact, f.EvaluationScored):
+    changed = counts(fact, context) if isinstance(fact, f.Score) else bool(fact.rankings)
+    if changed:
         yield table(state, fact.config)
 
 

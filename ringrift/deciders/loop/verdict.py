@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+from ringrift.deciders.context import Context
 from ringrift.deciders.stats.sprt import Sprt, evaluate
 from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events import facts as f
@@ -61,6 +62,11 @@ def class_counts(scores: Scores, seats: int) -> list[int]:
     for score, count in scores:
         counts[round(score * (len(counts) - 1))] += count
     return counts
+
+
+def counts(fact: f.Score, context: Context) -> bool:
+    """Whether a score counts: once it was recounted, or at once if scores need not be."""
+    return isinstance(fact, f.EvaluationRecounted) or not context.settings.evaluation.recount
 
 
 def merged(first: Scores, second: Scores) -> Scores:

@@ -50,13 +50,8 @@ class Effort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chosen_share: Share | None = None
 
 
-class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
-    """Result of one evaluation ticket.
-
-    `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
-    of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
-    sequential test. `rankings` holds all games, or none; `games` of them are recorded, and the
-    candidate won `wins`."""
+class _Score(GenerationFact):
+    """Base of facts about the result of one evaluation ticket."""
 
     candidate: Name
     candidate_model: Sha256 | None
@@ -85,6 +80,33 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
         efforts = {effort.participant for effort in self.efforts}
         law(efforts <= players, "the effort of another participant")
         law(len(efforts) == len(self.efforts), "two efforts of one participant")
+
+
+class EvaluationScored(_Score, subject="evaluation.{config}.scored"):
+    """Result of one evaluation ticket, as the evaluator on `node` says.
+
+    `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
+    of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
+    sequential test. `rankings` holds all games, or none; `games` of them are recorded, and the
+    candidate won `wins`."""
+
+
+class EvaluationRecounted(_Score, subject="evaluation.{config}.recounted"):
+    """The score that its cause, an `EvaluationScored`, states: a coordinator found its games in
+    `GAMES`, played them again by the rules and counted the same."""
+
+
+class EvaluationRefuted(GenerationFact, subject="evaluation.{config}.refuted"):
+    """The score at `score`, by the evaluator on `node`, counts for nothing: its games are missing,
+    do not replay, or give another score.
+
+    `forged`: all of its games are by that evaluator too, so no other node can have caused it."""
+
+    candidate_model: Sha256 | None
+    purpose: Purpose
+    score: Position
+    forged: bool
+    reason: Text
 
 
 class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):
@@ -291,6 +313,7 @@ class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
 
 Backpressure = EvaluationBackpressureEngaged | EvaluationBackpressureReleased
 EvaluationEnded = EvaluationScored | EvaluationFailed
+Score = EvaluationScored | EvaluationRecounted
 ProgressChange = ProgressStalled | ProgressRecovered
 Verdict = ModelPromoted | PromotionRejected
 IncumbentChanged = ModelPromoted | ModelRolledBack

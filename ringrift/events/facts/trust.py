@@ -1,8 +1,8 @@
-"""Whose signatures count: nodes that were admitted and revoked, and what their roles may write."""
+"""Trust: whose signatures count, what audits of games found, and which nodes are quarantined."""
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
 from ringrift.events.sealing import Key
@@ -10,6 +10,9 @@ from ringrift.events.sealing import Key
 PublicKey = Annotated[str, Key]
 OPERATOR = "operator"
 """the role that admits others and may write everything"""
+AUDITED_MAX = 1_000
+"""nodes and games of one audit"""
+Games = Annotated[tuple[Name, ...], Meta(max_length=AUDITED_MAX)]
 
 
 class NodeAdmitted(NodeFact, subject="trust.{node}.node-admitted"):
@@ -55,5 +58,69 @@ class PromotionAttested(ConfigFact, subject="attestation.{config}.promotion-atte
 class SignaturesRequired(Fact, subject="trust.all.signatures-required"):
     """From now on, a fact counts only if an admitted node signed it whose role may write it;
     earlier facts count as they are."""
+
+    why: Text
+
+
+class NodeAudit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an audit found of `games` games by `node`, the first of them message `first_seq` of
+    `GAMES`: in `differing` ones, repeated searches chose other moves or policies than noise
+    explains; `broken` ones contradict the rules or the request that they name."""
+
+    node: Token
+    first_seq: Positive
+    games: Positive
+    decisions: Count
+    differing: Games = ()
+    broken: Games = ()
+
+    def __post_init__(self) -> None:
+        law(len(self.differing) + len(self.broken) <= self.games, "more games failed than audited")
+
+
+class AuditFinished(NodeFact, subject="audit.{node}.finished"):
+    """The auditor on `node` audited games of other nodes: a sample of messages `first_seq` to
+    `last_seq` of `GAMES`, chosen by the tree head at `head`, which was stored after them.
+
+    `skipped` games of the sample were left out because the audits may use only a share of the
+    fleet's time, or because their network is gone."""
+
+    head: Position
+    first_seq: Positive
+    last_seq: Positive
+    found: Annotated[tuple[NodeAudit, ...], Meta(max_length=AUDITED_MAX)]
+    skipped: Count
+    search_seconds: NonNegative
+
+    def __post_init__(self) -> None:
+        law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+        law(len({one.node for one in self.found}) == len(self.found), "a node is named twice")
+
+
+class EquivocationProven(NodeFact, subject="equivocation.{node}.proven"):
+    """The messages at `first` and `second` are by `node` and cannot both be true: `why`. `bodies`
+    are their bytes, with the signatures if they have any."""
+
+    first: Position
+    second: Position
+    why: Text
+    bodies: Annotated[tuple[Text, ...], Meta(min_length=2, max_length=2)]
+
+
+class NodeQuarantined(NodeFact, subject="node.{node}.quarantined"):
+    """From now on the node is given no work, its games are trained on no more, and its scores do
+    not count, until `NodeReleased`. Its games after message `clean_seq` of `GAMES` are retracted.
+
+    `evidence` is the log-likelihood ratio of the test, 0 for a proof."""
+
+    clean_seq: Count
+    evidence: Finite
+    games: Count
+    """audited so far"""
+    why: Text
+
+
+class NodeReleased(NodeFact, subject="node.{node}.released"):
+    """A person ended the quarantine of the node."""
 
     why: Text

@@ -9,3 +9,4 @@ from ringrift.events.settings.fleet import *
 from ringrift.events.settings.kinds import *
 from ringrift.events.settings.loop import *
 from ringrift.events.settings.root import *
+from ringrift.events.settings.trust import *

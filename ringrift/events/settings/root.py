@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from ringrift.events.settings import feedback, fleet, loop
 from ringrift.events.settings.archive import ArchiveSettings, BackupSettings
 from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, distinct
+from ringrift.events.settings.trust import AuditSettings
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     architectures: feedback.ArchitectureSettings = feedback.ArchitectureSettings()
     archive: ArchiveSettings = ArchiveSettings()
     backup: BackupSettings = BackupSettings()
+    audit: AuditSettings = AuditSettings()
 
     def __post_init__(self) -> None:
         distinct(self, "configs")

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import REGISTRY, EventMeta, Fact, Recorded, facts
-from ringrift.insight.heads import GameAt, game_heads
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
+from ringrift.runtime.game_heads import GameAt, game_heads
 
 F = TypeVar("F", bound=Fact)
 LEAVES = (

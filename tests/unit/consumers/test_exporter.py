@@ -23,8 +23,8 @@ from ringrift.events.facts import (
     ShardExported,
 )
 from ringrift.events.settings import ShardSettings
-from ringrift.insight.retract import Selection, retractions
 from ringrift.log import read
+from ringrift.runtime.retract import Selection, retractions
 
 SETTINGS = Settings(shard=ShardSettings(games=2))
 

@@ -18,7 +18,7 @@ from ringrift.events.facts import (
     ReanalysisRequested,
     ShardRetired,
 )
-from ringrift.insight.retract import Selection, retractions
+from ringrift.runtime.retract import Selection, retractions
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted, SettingsChanged
 from ringrift.events.settings import ShardSettings
-from ringrift.insight.retract import Selection, retractions
 from ringrift.rules import Position
+from ringrift.runtime.retract import Selection, retractions
 from ringrift.tools import export as feature
 from ringrift.tools.export import COLUMNS, Manifest, export, samples_of
 

@@ -28,10 +28,10 @@ from ringrift.events.facts import (
 from ringrift.events.settings import ShardSettings
 from ringrift.events.tickets import ReanalysisTicket, tickets_of
 from ringrift.insight.reanalyse import reanalyse as request
-from ringrift.insight.retract import Selection, retractions
 from ringrift.legacy import importing
 from ringrift.legacy.importing import Summary, import_games
 from ringrift.log import read
+from ringrift.runtime.retract import Selection, retractions
 
 ELO = Path(__file__).parents[2] / "data" / "legacy" / "elo" / "elo_old_ab.db"
 

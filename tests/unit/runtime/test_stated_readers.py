@@ -84,7 +84,7 @@ class Traced(MemoryLog):
 async def test_what_an_idle_process_asks_for_is_what_the_table_says(
     name: str, system: System
 ) -> None:
-    """A worker asks for more once it has a ticket."""
+    """A worker asks for more once it has a ticket, the auditor once there are games."""
     spec, log = PROCESSES[name], Traced(system.broker)
     main = importlib.import_module(f"ringrift.consumers.{name}").main
     async with running(main(Process(name, "test", log, system.clock))):
@@ -96,7 +96,7 @@ async def test_what_an_idle_process_asks_for_is_what_the_table_says(
         if (kind.stream, kind.subject_filter) in log.asked
     }
     assert named <= spec.reads | own
-    if spec.work is None:
+    if spec.work is None and name != "auditor":
         wide = {(stream, filter) for stream, filter in log.asked if filter.endswith(">")}
         missing = [
             kind.__name__

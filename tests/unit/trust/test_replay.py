@@ -34,7 +34,7 @@ def network(seed: int) -> tuple[str, Model]:
     return digest, model_of(data, digest=digest, config="hex8_2p")
 
 
-async def models(digest: str) -> Model:
+async def models(digest: str, config: str) -> Model:
     return dict(map(network, (1, 2)))[digest]
 
 

@@ -13,12 +13,11 @@ from ringrift.deciders.loop.retraction import GameHead, retracted
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.describe import completed
-from ringrift.insight.heads import game_heads
 from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect, Log, Progress
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.game_heads import game_heads
 
 RESULTS = "ringrift.evaluation.>"
 TRIES_MAX = 5
@@ -79,6 +78,14 @@ class _Matches:
     retractions: list[facts.GamesRetracted] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
 
+    def model(self, prefix: str) -> str:
+        """The network whose digest starts with `prefix`. Raises CommandError."""
+        found = [model for model in dict.fromkeys(self.models) if model.startswith(prefix)]
+        if len(found) != 1:
+            what = f"{len(found) or 'no'} networks in the log start with {prefix!r}"
+            raise CommandError(f"{what}: `ringrift model list` shows them")
+        return found[0]
+
     def retraction(self, asked: Selection, model: str | None, games: Games) -> facts.GamesRetracted:
         """Return the retraction of games of one config, with all matches that any of them belongs
         to. Raises CommandError."""
@@ -113,13 +120,21 @@ class _Matches:
 
 
 async def retract(
-    log: Log, asked: Selection, source: str, progress: Progress | None = None
+    log: Log,
+    asked: Selection,
+    source: str,
+    progress: Progress | None = None,
+    *,
+    cause: str | None = None,
 ) -> list[facts.GamesRetracted]:
     """Write one fact for each config with selected games. Raises CommandError if there are no such
     games, or if results of matches keep arriving."""
     for _ in range(TRIES_MAX):
         found, seq = await retractions(log, asked, progress)
-        drafts = [draft(fact, cause=None, source=source, key=str(time.time_ns())) for fact in found]
+        drafts = [
+            draft(fact, cause=cause, source=source, key=fact.config if cause else time.time_ns())
+            for fact in found
+        ]
         # a result that arrives in the meantime must be retracted as well
         with contextlib.suppress(ConcurrencyError):
             await log.append(drafts, Expect(RESULTS, seq))
@@ -135,7 +150,7 @@ async def retractions(
 
     Raises CommandError."""
     matches = await _matches(log)
-    model = None if asked.model is None else completed(asked.model, matches.models)
+    model = None if asked.model is None else matches.model(asked.model)
     chosen: dict[str, Games] = {}
     configs, after = (asked.config,) if asked.config else (), asked.first_seq - 1
     heads = game_heads(log, *configs, after=after, until=asked.last_seq, progress=progress)

@@ -20,7 +20,7 @@ from ringrift.events.facts import (
     Seat,
 )
 from ringrift.events.participants import seat
-from ringrift.insight.retract import Selection, retractions
+from ringrift.runtime.retract import Selection, retractions
 from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 CONFIG, MODEL = "hex8_2p", "a" * 64

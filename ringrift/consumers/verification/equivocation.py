@@ -1,0 +1,89 @@
+"""Finds authors that contradict themselves: two facts under one signature that cannot both be true.
+
+These are two tree heads of one size, two attestations of one promotion, and two decisions by one
+decider on one cause, with other content. Games and scores that a worker repeats after a crash may
+differ honestly, so they prove nothing here: audits and recounts judge them."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ringrift.events import Recorded, UndecodableEvent, facts as f
+from ringrift.events.sealing import Seal, seal_of
+from ringrift.log import read
+from ringrift.log.keyring import is_signed
+from ringrift.log.protocol import Expect
+from ringrift.log.topology import EVENTS
+from ringrift.runtime.process import Process
+from ringrift.runtime.processes import deciders
+
+STATEMENTS_MAX = 50_000
+"""that are remembered; a contradiction of an older one is not found"""
+
+
+class _Said(NamedTuple):
+    position: str
+    content: Any
+    body: bytes
+
+
+class Statements:
+    """What each key has said in each place, as far as it is remembered."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, ...], _Said] = {}
+        self._decided = {kind for decider in deciders().values() for kind in decider.writes}
+
+    def take(self, recorded: Recorded, body: bytes) -> f.EquivocationProven | None:
+        """Note a fact; the proof if its author said something else in its place."""
+        place = self._place(recorded)
+        seal = seal_of(body) if place else None
+        if seal is None or not is_signed(seal):
+            return None
+        key, said = (seal.author, *place), _Said(recorded.meta.position, _content(seal), body)
+        before = self._said.setdefault(key, said)
+        while len(self._said) > STATEMENTS_MAX:
+            del self._said[next(iter(self._said))]
+        if before.content == said.content:
+            return None
+        return f.EquivocationProven(
+            node=recorded.meta.source.rpartition("@")[2],
+            first=before.position,
+            second=said.position,
+            why=f"two facts {' '.join(place)} with other content, both signed by {seal.author}",
+            bodies=(_text(before.body), _text(said.body)),
+        )
+
+    def _place(self, recorded: Recorded) -> tuple[str, ...]:
+        fact, meta = recorded
+        match fact:
+            case f.TreeHeadRecorded():
+                return "TreeHeadRecorded", f"of {fact.size} messages"
+            case f.PromotionAttested():
+                return "PromotionAttested", f"of EVENTS/{fact.promotion}"
+        # another program may decide otherwise
+        return (meta.id, f"by {meta.program}") if type(fact) in self._decided else ()
+
+
+def _content(seal: Seal) -> Any:
+    return msgspec.json.decode(seal.signed).get("data")
+
+
+def _text(body: bytes) -> str:
+    return body.decode()[: f.TEXT_CHARS_MAX]
+
+
+async def keep_watching(process: Process, fence: Expect) -> None:
+    """Record every contradiction once, until cancelled."""
+    log, said = process.log, Statements()
+    tail = await log.tail(EVENTS)
+    proofs = read.facts(log, f.EquivocationProven, until=tail)
+    proven = {fact.second async for fact, _ in proofs}
+    start = max(1, tail - STATEMENTS_MAX)
+    async for entry in log.follow_events(EVENTS, start_seq=start):
+        try:
+            proof = said.take(log.ring.event(EVENTS, entry), bytes(entry.body))
+        except UndecodableEvent:
+            continue  # it counts for nothing
+        if proof is not None and proof.second not in proven:
+            await process.append(proof, cause=proof.second, expect=fence)

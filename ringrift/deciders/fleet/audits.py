@@ -1,0 +1,122 @@
+"""Which nodes lie about their games? A sequential test over the audits of each node decides.
+
+Each audited game passes, differs (repeated searches gave something else), or is broken (it
+contradicts the rules or its request, which no noise explains). The statistic is Page's cumulative
+sum (Biometrika 1954) of log-likelihood ratios of a node that forges a twentieth of its games to an
+honest one; it starts again at 0 when a series of games speaks for the node. By Lorden's bound (Ann.
+Math. Statist. 1971) an honest node is convicted once in at least e^25 audited games, 72 thousand
+million: at two games a second, half of them audited, once in 2,000 years, even if thirty times as
+many of its games differed as was measured. `tests/adversary/test_audits.py` simulates both sides.
+
+A proof, such as two contradicting facts under one signature, convicts at once."""
+
+from collections.abc import Iterator
+
+from ringrift.deciders.kit import Decider, Struct, changed, replace
+from ringrift.events import facts as f
+
+PASSED, DIFFERED, BROKEN = -20, 4_382, 9_903
+"""log-likelihood ratios in thousandths, so that sums are exact on every machine: ln(.98 / .99975),
+ln(.02 / .00025), ln(.02 / 1e-6). Of the games of an honest node one in 4,000 may differ, and one in
+a million be broken by a fault of its memory; of a forger a twentieth is forged, and two fifths of
+those are found"""
+CONVICTING = 25_000
+EVIDENCE_MAX = 1_000_000_000
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """A node: its audited games, the test's statistic in thousandths, the sequences of `GAMES` up
+    to which it was audited and up to which it was clean, and whether it is quarantined."""
+
+    games: int = 0
+    evidence: int = 0
+    audited_seq: int = 0
+    clean_seq: int = 0
+    quarantined: bool = False
+
+    def after(self, found: f.NodeAudit, last_seq: int) -> "Record":
+        """The record after one more audit, of a sample that ended at `last_seq`."""
+        differing, broken = len(found.differing), len(found.broken)
+        passed = found.games - differing - broken
+        change = passed * PASSED + differing * DIFFERED + broken * BROKEN
+        evidence = min(max(0, self.evidence + change), EVIDENCE_MAX)
+        clean = not (evidence or differing or broken)
+        return Record(
+            games=min(self.games + found.games, f.COUNT_MAX),
+            evidence=evidence,
+            audited_seq=last_seq,
+            clean_seq=last_seq if clean else self.clean_seq,
+            quarantined=self.quarantined,
+        )
+
+
+class Audits(Struct, frozen=True, kw_only=True):
+    """The record of every audited node, by name."""
+
+    nodes: dict[str, Record] = {}
+
+
+DECIDER = Decider("audits", Audits)
+Quarantines = Iterator[f.NodeQuarantined]
+
+
+@DECIDER.evolves
+def audited(state: Audits, fact: f.AuditFinished) -> Audits:
+    if _record(state, fact.node).quarantined:
+        return state
+    nodes = {
+        one.node: _record(state, one.node).after(one, fact.last_seq)
+        for one in fact.found
+        if one.node != fact.node
+    }
+    return replace(state, nodes=state.nodes | nodes)
+
+
+@DECIDER.evolves
+def quarantined(state: Audits, fact: f.NodeQuarantined) -> Audits:
+    record = replace(_record(state, fact.node), quarantined=True)
+    return replace(state, nodes={**state.nodes, fact.node: record})
+
+
+@DECIDER.evolves
+def released(state: Audits, fact: f.NodeReleased) -> Audits:
+    seq = _record(state, fact.node).audited_seq
+    fresh = {"evidence": 0, "clean_seq": seq, "quarantined": False}
+    return replace(state, nodes=changed(state.nodes, fact.node, **fresh))
+
+
+@DECIDER.decides
+def convict(state: Audits, fact: f.AuditFinished) -> Quarantines:
+    """Quarantine the nodes of whose games enough failed."""
+    for one in fact.found:
+        record = _record(state, one.node)
+        if one.node != fact.node and record.evidence >= CONVICTING and not record.quarantined:
+            failed = ", ".join((*one.broken, *one.differing)[:3])
+            why = f"games fail their audits, the newest {failed}: `ringrift game replay` shows it"
+            yield _quarantine(one.node, record, why)
+
+
+@DECIDER.decides
+def prove(state: Audits, fact: f.EquivocationProven | f.EvaluationRefuted) -> Quarantines:
+    """Quarantine a node that contradicts itself."""
+    record, forged = _record(state, fact.node), True
+    if isinstance(fact, f.EquivocationProven):
+        why = f"{fact.first} and {fact.second}: {fact.why}"
+    else:
+        forged, why = fact.forged, f"the score at {fact.score}: {fact.reason}"
+    if forged and not record.quarantined:
+        yield _quarantine(fact.node, replace(record, evidence=0), why[: f.TEXT_CHARS_MAX])
+
+
+def _record(state: Audits, node: str) -> Record:
+    return state.nodes.get(node, Record())
+
+
+def _quarantine(node: str, record: Record, why: str) -> f.NodeQuarantined:
+    return f.NodeQuarantined(
+        node=node,
+        clean_seq=record.clean_seq,
+        evidence=record.evidence / 1000.0,
+        games=record.games,
+        why=why,
+    )

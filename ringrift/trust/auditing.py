@@ -1,0 +1,119 @@
+"""Audits of games: which are chosen, and what is wrong with one that its node may have forged.
+
+A game must replay by the rules, be the one that its request asks for, down to its seed, and have a
+search target at every decision that was not forced. What the searches gave is compared by
+`ringrift.trust.replay`."""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ringrift.events import Settings, facts as f
+from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
+from ringrift.learning.openings import PLIES
+from ringrift.learning.play import GAME_STREAM
+from ringrift.learning.shards import GameRejected, check_game, play_checked
+from ringrift.learning.targets import TargetsError, decode
+from ringrift.rules import Config, Position, layout as la
+from ringrift.rules.version import RULES_VERSION
+from ringrift.search.splitmix import seed_of
+from ringrift.trust.replay import sampled
+
+AGAIN = 24
+"""decisions of a game that are searched again once one differs"""
+INDEX_DIGITS_MAX = 9
+DECISIONS_MIN = 20
+"""as many a game counts for at least, so that one without targets does not escape"""
+
+
+class Request(NamedTuple):
+    """What a game was asked for by: its ticket, the settings of that, and the older networks that
+    were recorded to be used in place of the ticket's."""
+
+    ticket: Ticket
+    settings: Settings
+    fallbacks: frozenset[str]
+
+
+def chosen(game: f.GameCompleted, share: float, seed: str) -> list[int] | None:
+    """The plies of the decisions that a seed chooses for a first look, on average `share` of all;
+    None if the game is not audited at all."""
+    try:
+        decisions = len(decode(game.targets, game.plies)[1])
+    except TargetsError:
+        return []
+    draw = random.Random(f"{seed} {game.game} {game.node}").random()
+    count = int(draw + share * max(decisions, DECISIONS_MIN))
+    return sampled(game, count, seed) if count else None
+
+
+def auditor_of(game: f.GameCompleted, auditors: Sequence[str], seed: str) -> str | None:
+    """Which of these nodes audits a game: any but its author, by the seed."""
+    others = sorted({*auditors} - {game.node})
+    return random.Random(f"{seed} {game.game} auditor").choice(others) if others else None
+
+
+def contradiction(game: f.GameCompleted, request: Request | None) -> str:
+    """What is wrong with a game, on any machine; empty if nothing is."""
+    if request is None:
+        return f"no request asks for ticket {game.ticket}"
+    try:
+        check_game(game)
+    except GameRejected as error:
+        return str(error)
+    number = game.game.removeprefix(f"{game.ticket}-")
+    if not (number.isascii() and number.isdecimal() and len(number) <= INDEX_DIGITS_MAX):
+        return f"no game of ticket {game.ticket}"
+    return _against(game, int(number), request) or _unsearched(game, request.settings)
+
+
+def is_known(game: f.GameCompleted) -> bool:
+    """Whether this program can judge the game: it was played here, by the same rules."""
+    return game.origin not in ("human", "import") and game.rules_version == RULES_VERSION
+
+
+def _against(game: f.GameCompleted, number: int, request: Request) -> str:
+    ticket, settings = request.ticket, request.settings.selfplay
+    if isinstance(ticket, EvaluationTicket):
+        match = ticket.request
+        start, rotation = divmod(number, len(game.seats))
+        seed = seed_of(match.seed, GAME_STREAM, start, rotation)
+        seats = [match.opponent] * len(game.seats)
+        seats[rotation] = match.candidate
+        if start >= match.starts or list(game.seats) != seats or game.pie:
+            return "its players are not those of its match"
+    elif isinstance(ticket, SelfplayTicket):
+        plan = ticket.plan
+        seed = seed_of(plan.seed, plan.generation, ticket.first_game + number)
+        noise = settings.noise_plies if plan.noise_plies is None else plan.noise_plies
+        player = (plan.simulations, settings.considered, noise)
+        for seat in game.seats:
+            if (seat.simulations, seat.considered, seat.noise_plies) != player:
+                return f"{seat.participant} does not search as its plan asks"
+            if seat.model != plan.model and seat.model not in request.fallbacks:
+                return f"{seat.participant} is not the network of its plan"
+        if number >= ticket.games or game.pie != (settings.pie and len(game.seats) == 2):
+            return "it is not a game of its plan"
+    else:
+        return f"ticket {game.ticket} asks for no games"
+    return "" if game.seed == seed else f"its seed is {game.seed}, its request gives {seed}"
+
+
+def _unsearched(game: f.GameCompleted, settings: Settings) -> str:
+    """The first decision without a target, after the longest opening, of a player that searches."""
+    longest = max(PLIES[1], settings.selfplay.opening_plies, settings.evaluation.opening_plies)
+    position = Position.start(Config.parse(game.config), pie=game.pie)
+    codes, geo = check_game(game).codes, position.geometry
+    legal, seats = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
+    play_checked(geo, position.state, codes, np.empty(geo.moves_max, np.int64), legal, seats)
+    searched = {decision.ply for decision in decode(game.targets, game.plies)[1]}
+    swapped = position.state[la.SWAPPED]
+    for ply in range(longest, len(codes)):
+        if legal[ply] > 1 and ply not in searched:
+            seat = int(seats[ply])
+            player = game.seats[2 - seat if swapped else seat - 1]
+            if player.simulations:
+                return f"ply {ply} was not searched"
+    return ""

@@ -1,0 +1,128 @@
+"""A score whose games are not there, do not replay or give another score counts for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from support.real_loop import ONE_GENERATION, RealLoop
+from support.system import System, running
+
+from ringrift.consumers import verifier
+from ringrift.consumers.verification.recount import recounted
+from ringrift.events import Recorded, draft, encode, facts as f
+from ringrift.log.topology import GAMES
+from ringrift.tools.memory_log import MemoryLog
+
+RECOUNT = replace(
+    ONE_GENERATION, evaluation=replace(ONE_GENERATION.evaluation, recount=True), generations=0
+)
+
+
+async def scored(system: System) -> Recorded[f.EvaluationScored]:
+    """A sound log in the system, and a score in it."""
+    loop = RealLoop()
+    loop.log = MemoryLog(system.broker)
+    await loop.start()
+    return (await system.recorded(f.EvaluationScored))[0]
+
+
+async def test_a_sound_score_counts(system: System) -> None:
+    score, meta = await scored(system)
+    found = await recounted(system.process("verifier"), score, meta)
+    assert isinstance(found, f.EvaluationRecounted)
+    assert all(getattr(found, name) == getattr(score, name) for name in score.__struct_fields__)
+
+
+CHANGES: dict[str, Callable[[f.EvaluationScored], dict[str, Any]]] = {
+    "other wins": lambda score: {"wins": float((int(score.wins) + 1) % (score.games + 1))},
+    "other scores": lambda score: {"scores": ((0.75, 2),)},
+    "another candidate": lambda score: {"candidate_model": "f" * 64},
+    "fewer games": lambda score: {"games": score.games - 1},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_a_score_that_its_games_do_not_give_is_refuted(system: System, what: str) -> None:
+    score, meta = await scored(system)
+    games = [game for game in await system.facts(f.GameCompleted) if game.ticket == score.ticket]
+    forged = replace(score, node=games[0].node, **CHANGES[what](score))
+    found = await recounted(system.process("verifier"), forged, meta)
+    assert isinstance(found, f.EvaluationRefuted)
+    assert found.forged
+    assert "give other" in found.reason
+
+
+async def test_games_of_another_node_convict_nobody(system: System) -> None:
+    score, meta = await scored(system)
+    forged = replace(score, node="victim", wins=float((int(score.wins) + 1) % (score.games + 1)))
+    found = await recounted(system.process("verifier"), forged, meta)
+    assert isinstance(found, f.EvaluationRefuted)
+    assert not found.forged
+
+
+async def test_a_score_without_a_request_is_refuted(system: System) -> None:
+    score, meta = await scored(system)
+    other = replace(score, ticket="evaluation-events-999")
+    found = await recounted(system.process("verifier"), other, meta)
+    assert isinstance(found, f.EvaluationRefuted)
+    assert "no request" in found.reason
+
+
+async def test_a_score_without_its_games_is_refuted(system: System) -> None:
+    score, meta = await scored(system)
+    _, last = max(
+        (item for item in await system.recorded(f.GameCompleted) if item[0].ticket == score.ticket),
+        key=lambda item: item.meta.seq,
+    )
+    del system.broker.stream(GAMES).entries[last.seq]
+    found = await recounted(system.process("verifier"), score, meta)
+    assert isinstance(found, f.EvaluationRefuted)
+    assert (found.reason, found.forged) == ("1 of its games are missing", False)
+
+
+async def test_a_game_that_does_not_replay_refutes_its_score(system: System) -> None:
+    score, meta = await scored(system)
+    game, its = next(
+        item for item in await system.recorded(f.GameCompleted) if item[0].ticket == score.ticket
+    )
+    forged = replace(game, winner=3 - game.winner, ranks=game.ranks[::-1])
+    entries = system.broker.stream(GAMES).entries
+    body = encode(draft(forged, cause=its.cause, source=its.source, key=game.game))
+    entries[its.seq] = replace(entries[its.seq], body=body)
+    found = await recounted(system.process("verifier"), score, meta)
+    assert isinstance(found, f.EvaluationRefuted)
+    assert game.game in found.reason
+
+
+async def test_the_score_of_a_quarantined_node_does_not_count(system: System) -> None:
+    score, meta = await scored(system)
+    seq = await system.write(
+        f.NodeQuarantined(node=score.node, clean_seq=0, evidence=0, games=0, why="it lied")
+    )
+    found = await recounted(system.process("verifier"), score, replace(meta, seq=seq + 1))
+    assert isinstance(found, f.EvaluationRefuted)
+    assert "quarantined" in found.reason
+
+
+async def test_the_verifier_recounts_each_score_once(system: System) -> None:
+    await scored(system)
+    before = await system.recorded(f.EvaluationScored)
+    await system.write(f.SettingsChanged(version=2, settings=RECOUNT, why="test"))
+    async with running(verifier.main(system.process("verifier"))):
+        await system.count(f.EvaluationRecounted, len(before))
+    async with running(verifier.main(system.process("verifier"))):
+        forged = replace(before[0].event, wins=0.0, ticket="evaluation-events-999")
+        await system.write(forged)
+        await system.first(f.EvaluationRefuted)
+    found = await system.recorded(f.EvaluationRecounted)
+    assert [meta.cause for _, meta in found] == [meta.position for _, meta in before]
+
+
+async def test_without_the_setting_nothing_is_recounted(system: System) -> None:
+    await scored(system)
+    async with running(verifier.main(system.process("verifier"))):
+        await system.first(f.VerificationPassed)
+    assert await system.facts(f.EvaluationRecounted) == []
