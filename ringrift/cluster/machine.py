@@ -111,11 +111,9 @@ def children_of(
 async def evaluators(log: JetStreamLog, data: Path) -> AsyncIterator[None]:
     """Ensure that a dispatcher and evaluators run until the block ends: one evaluator per core, or
     one for the GPU. Their logs are written to `data`/logs."""
-    import torch  # takes seconds, and most matches find evaluators running
-
     running = {beat.consumer for beat in await Presence(log).all()}
     wanted = [PROCESSES[name] for name in ("dispatcher", "evaluator") if name not in running]
-    planned = copies(wanted, host.threads(), gpu=torch.cuda.is_available())
+    planned = copies(wanted, host.threads(), gpu=host.gpu())
     children = children_of(planned, log.servers[0], data)
     stopping = asyncio.Event()
     supervising = asyncio.create_task(supervise(children, stopping, complain))

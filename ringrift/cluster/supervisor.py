@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from pathlib import Path
 from typing import Any
 
+from ringrift.cluster.fork_server import Fork, ForkServer
 from ringrift.runtime.notify import VARIABLES, Watchdog
 from ringrift.server.binary import end_with_parent
 
@@ -47,10 +48,13 @@ class Child:
         inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         own = {"RINGRIFT_DATA": str(path.parent.parent), **environment}
         self._environment = inherited | own
+        self.module = self._words[1]
         self.restarts = 0
         self.problem = ""
         """why it could not be started the last time, empty if it could"""
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | Fork | None = None
+        self.forks: ForkServer | None = None
+        """starts its process; without one it is started by itself"""
 
     async def run(self, stopping: asyncio.Event, say: Say) -> None:
         """Keep the process running until `stopping` is set."""
@@ -77,18 +81,20 @@ class Child:
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
             self._path.replace(self._path.with_suffix(".log.1"))
         with self._path.open("ab") as log, Watchdog(SILENT_SECONDS_MAX) as watchdog:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._words,
-                "--server",
-                self._url,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**self._environment, **watchdog.environment},
-                preexec_fn=end_with_parent(),
-            )
+            words = (*self._words, "--server", self._url)
+            environment = {**self._environment, **watchdog.environment}
+            if self.forks is not None:
+                self.process = await self.forks.start(words, environment, self._path)
+            else:
+                self.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, *words),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=environment,
+                    preexec_fn=end_with_parent(),
+                )
             self.problem = ""
             ended = asyncio.ensure_future(self.process.wait())
             while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
@@ -132,6 +138,9 @@ async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say
     longer than `DRAIN_SECONDS_MAX`. What `say` raises does not end a child early. Raises what ended
     the watch over a child."""
     told = _never_raising(say)
+    forks = ForkServer(sorted({child.module for child in children}))
+    for child in children:
+        child.forks = forks if sys.platform == "linux" else None
     tasks = [asyncio.create_task(child.run(stopping, told)) for child in children]
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +157,7 @@ async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say
             child.signal(signal.SIGKILL)
         told(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed")
         await asyncio.wait(late)
+    await forks.stop()
     for task in tasks:
         task.result()
 

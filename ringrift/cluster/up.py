@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
@@ -34,7 +33,7 @@ from ringrift.log import marks, read
 from ringrift.log.identity import make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.wire import shown_address, split_servers
-from ringrift.runtime.host import node_name, threads
+from ringrift.runtime.host import gpu, node_name, threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server import reserve
 from ringrift.server.embedded import EmbeddedServer
@@ -123,7 +122,7 @@ class Loop:
         self.started = datetime.now(UTC)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
-        planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
+        planned = copies(PROCESSES.values(), threads(), gpu=gpu())
         self.children = children_of(planned, url, data)
         if web:
             child, address = pages(url, data)

@@ -67,6 +67,7 @@ class Order:
         self._shares: dict[str, float] = {}
         self._processes: dict[str, dict[str, int]] = {}
         self._assigned: dict[str, f.WorkKinds] = {}
+        self._workers: dict[str, int] = {}
 
     def take(self, fact: Fact, position: str, time: datetime) -> list[Ticket]:
         """Fold one fact; the tickets to put on the queue after it."""
@@ -82,6 +83,7 @@ class Order:
             self._recount()
         elif isinstance(fact, WORKERS):
             self._count_workers(fact)
+            self._workers.clear()
         elif isinstance(fact, f.AllocationDecided):
             self._shares = {name: part * len(fact.shares) for name, part in fact.shares.items()}
         elif isinstance(fact, f.WorkEscalated):
@@ -110,12 +112,15 @@ class Order:
 
     def workers(self, kind: str) -> int:
         """Processes that take tickets of a kind."""
+        if kind in self._workers:
+            return self._workers[kind]
         found = 0
         for node in self._processes.keys() | self._assigned.keys():
             count, assigned = self._processes.get(node, {}).get(kind, 0), self._assigned.get(node)
             if assigned is not None:
                 count = max(count, 1) if kind in assigned else 0
             found += count
+        self._workers[kind] = found
         return found
 
     def _due(self, now: float) -> Iterator[Ticket]:
