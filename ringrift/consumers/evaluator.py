@@ -1,17 +1,37 @@
 """Plays evaluation matches: each game is a fact, and so is the score."""
 
+import asyncio
 from functools import partial
+from typing import get_args
 
 from ringrift.consumers.games.playing import played
 from ringrift.consumers.networks.fetching import Networks
 from ringrift.events import Fact
-from ringrift.events.facts import EvaluationFailed, EvaluationScored, EvaluationStarted
+from ringrift.events.facts import (
+    EvaluationAbandoned,
+    EvaluationFailed,
+    EvaluationRequested,
+    EvaluationScored,
+    EvaluationStarted,
+    GameCompleted,
+    ModelPromoted,
+    ModelRolledBack,
+    PromotionRejected,
+)
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.matches import play_match
+from ringrift.log import read
 from ringrift.rules import Config
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import Process, cancel
 from ringrift.runtime.run import run
 from ringrift.runtime.work import conclude, fields_of, is_done, work
+
+Judgement = ModelPromoted | PromotionRejected | ModelRolledBack
+JUDGEMENTS: tuple[type[Judgement], ...] = get_args(Judgement)
+
+
+class Abandoned(Exception):
+    """The result of a match is not needed any more."""
 
 
 async def main(process: Process) -> None:
@@ -35,7 +55,7 @@ async def _play(
     process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
 ) -> None:
     request = ticket.request
-    if await is_done(process, ticket, EvaluationScored):
+    if await is_done(process, ticket, EvaluationScored, EvaluationAbandoned):
         return
     opponent = request.opponent.participant
     process.doing = f"evaluating {request.config} generation {request.generation} vs {opponent}"
@@ -53,10 +73,48 @@ async def _play(
     )
     await process.append(started, cause=ticket.cause, key=f"{ticket.ticket}.{deliveries}")
     playing = partial(play_match, ticket, settings.evaluation, model_of=models.__getitem__)
-    async for fact in played(process, ticket, games, deliveries, playing):
-        if isinstance(fact, EvaluationScored):
-            score = fact
-    await conclude(process, ticket, score)
+    decided, done = asyncio.Event(), 0
+
+    def between() -> None:
+        if decided.is_set():
+            raise Abandoned
+
+    watching = asyncio.create_task(_watch_for_judgement(process, ticket, decided))
+    outcome: Fact
+    try:
+        async for fact in played(process, ticket, games, deliveries, playing, between):
+            done += isinstance(fact, GameCompleted)
+            outcome = fact
+    except Abandoned:
+        outcome = EvaluationAbandoned(
+            **fields_of(process, ticket),
+            generation=request.generation,
+            candidate_model=request.candidate.model,
+            purpose=request.purpose,
+            games=done,
+        )
+    finally:
+        await cancel(watching)
+    await conclude(process, ticket, outcome)
+
+
+async def _watch_for_judgement(
+    process: Process, ticket: EvaluationTicket, decided: asyncio.Event
+) -> None:
+    """Set the event once the log has decided a match against the current network without this
+    ticket."""
+    request, after = ticket.request, int(ticket.cause.partition("/")[2])
+    if request.purpose != "promotion":
+        return
+    async for fact, _ in read.follow(process.log, *JUDGEMENTS, scope=request.config, after=after):
+        if _is_decided(request, fact):
+            decided.set()
+            return
+
+
+def _is_decided(request: EvaluationRequested, fact: Judgement) -> bool:
+    """Whether the candidate was judged, or its rival is not current any more."""
+    return fact.model == request.candidate.model or fact.current != request.opponent.model
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ MONITOR_PORT = 8790
 # facts that several rows below write or read together
 _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
+_MATCHED: Facts = (f.EvaluationScored, f.EvaluationFailed, f.EvaluationAbandoned)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
 _OBSERVED: Facts = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged),
@@ -290,8 +291,8 @@ _SPECS = (
         work="evaluation",
         per_core=True,
         nice=5,
-        own_writes=(f.GameCompleted, f.EvaluationStarted, f.EvaluationScored, f.EvaluationFailed),
-        own_reads=(f.GameCompleted, f.EvaluationScored),
+        own_writes=(f.GameCompleted, f.EvaluationStarted, *_MATCHED),
+        own_reads=(f.GameCompleted, f.EvaluationScored, f.PromotionRejected, *_INCUMBENTS),
     ),
 )
 PROCESSES: dict[str, ProcessSpec] = {spec.name: spec for spec in _SPECS}

@@ -57,7 +57,7 @@ def _item(name: str) -> Read:
 
 STEPS: Kinds = (f.SelfplayPlanned, f.SelfplayFinished, f.TrainingRequested, f.TrainingFinished)
 STEPS += (f.TrainingFailed, f.TrainingTimedOut, f.ModelRegistered, f.EvaluationFailed)
-STEPS += (f.EvaluationScored, *TURNS)
+STEPS += (f.EvaluationScored, f.EvaluationAbandoned, *TURNS)
 OF_CONFIG = (
     Value("doing", _item("doing"), STEPS),
     Value("games of self-play", _item("games"), (f.SelfplayFinished,)),

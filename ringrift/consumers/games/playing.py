@@ -31,17 +31,28 @@ Item = TypeVar("Item")
 
 
 async def played(
-    process: Process, ticket: Ticket, games: int, deliveries: int, play: Callable[..., Iterator[F]]
+    process: Process,
+    ticket: Ticket,
+    games: int,
+    deliveries: int,
+    play: Callable[..., Iterator[F]],
+    between: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[F]:
     """Yield the facts of `play`, which has `games` games. At the end all games are acknowledged.
 
-    `play` is `play_games` or `play_match`, bound to its own arguments. Raises Drained."""
+    `play` is `play_games` or `play_match`, bound to its own arguments. `between` is called often,
+    in the thread of the games, and may raise. Raises Drained."""
+
+    def check() -> None:
+        process.check_stop()
+        between()
+
     host = Host(
         node=process.node,
         threads=threads(),
         # called in the thread of the games, while the heartbeat may write the tiers
         width=lambda games: batch_size(games, dict(process.tiers)),
-        between=process.check_stop,
+        between=check,
     )
     ids = [f"{ticket.ticket}-{index}" for index in range(games)]
     async with publish_games(process, ticket, ids, deliveries) as publish:

@@ -132,7 +132,7 @@ def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
 
 
 @PROGRESS.evolves
-def evaluated(item: Progress, fact: f.EvaluationScored) -> Progress:
+def evaluated(item: Progress, fact: f.EvaluationScored | f.EvaluationAbandoned) -> Progress:
     if fact.purpose in f.MEASURING or fact.ticket in item.tickets:
         return item  # no shard holds its games
     tickets = noted(item.tickets, fact.ticket)

@@ -117,6 +117,15 @@ class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):
     reason: Text
 
 
+class EvaluationAbandoned(GenerationFact, subject="evaluation.{config}.abandoned"):
+    """A match against the current network ended early, since its result is not needed any more: the
+    candidate was judged, or its rival replaced. `games` of it are recorded."""
+
+    candidate_model: Sha256 | None
+    purpose: Purpose
+    games: Count
+
+
 class EvaluationBackpressureEngaged(Fact, subject="evaluation.all.backpressure-engaged"):
     """`waiting` evaluations are pending; no training is requested until
     `EvaluationBackpressureReleased`."""
@@ -312,7 +321,7 @@ class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
 
 
 Backpressure = EvaluationBackpressureEngaged | EvaluationBackpressureReleased
-EvaluationEnded = EvaluationScored | EvaluationFailed
+EvaluationEnded = EvaluationScored | EvaluationFailed | EvaluationAbandoned
 Score = EvaluationScored | EvaluationRecounted
 ProgressChange = ProgressStalled | ProgressRecovered
 Verdict = ModelPromoted | PromotionRejected

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
+from support.loop_facts import promoted, rejected
 from support.system import System, running
 
 from ringrift.consumers import evaluator
 from ringrift.events.facts import (
+    EvaluationAbandoned,
     EvaluationFailed,
     EvaluationRequested,
     EvaluationScored,
@@ -62,3 +65,36 @@ async def test_a_match_that_failed_for_good_is_recorded(process: Process) -> Non
     failure = evaluator.failed(process, ticket, "no luck")
     assert isinstance(failure, EvaluationFailed)
     assert (failure.ticket, failure.reason) == (ticket.ticket, "no luck")
+
+
+async def test_a_match_that_was_decided_without_it_frees_its_worker(
+    system: System, process: Process
+) -> None:
+    """The candidate was judged, or its rival replaced, while it was played or before."""
+    request = replace(REQUEST, purpose="promotion", starts=32)
+    (ticket,) = tickets_of(request, f"EVENTS/{await system.write(request)}")
+    await system.put(ticket)
+    await system.write(promoted("c" * 64))
+    async with running(evaluator.main(process)):
+        abandoned, meta = await system.first(EvaluationAbandoned)
+    assert (abandoned.ticket, meta.cause) == (ticket.ticket, ticket.cause)
+    assert abandoned.games == len(await system.facts(GameCompleted)) < 64
+    assert not await system.facts(EvaluationScored)
+    assert not system.queue.entries
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        (rejected("a" * 64, current="b" * 64), True),
+        (promoted("a" * 64, previous="b" * 64), True),
+        (rejected("c" * 64, current="b" * 64), False),
+        (promoted("c" * 64, previous="b" * 64), True),
+    ],
+)
+def test_a_match_is_decided_with_its_candidate_or_its_rival(
+    fact: evaluator.Judgement, expected: bool
+) -> None:
+    one, other = (seat("gumbel", model=name * 64, simulations=32) for name in "ab")
+    request = replace(REQUEST, purpose="promotion", candidate=one, opponent=other)
+    assert evaluator._is_decided(request, fact) is expected

@@ -9,7 +9,13 @@ from support.loop_facts import CONFIG, A, B, C, promoted, registered, scored
 from ringrift.deciders.loop import promotion
 from ringrift.deciders.loop.verdict import judge, merged
 from ringrift.deciders.stats.wilson import wilson_interval
-from ringrift.events.facts import MEASURING, EvaluationFailed, ModelPromoted, PromotionRejected
+from ringrift.events.facts import (
+    MEASURING,
+    EvaluationAbandoned,
+    EvaluationFailed,
+    ModelPromoted,
+    PromotionRejected,
+)
 from ringrift.events.settings import PromotionSettings
 
 
@@ -78,6 +84,20 @@ def test_a_failed_evaluation_rejects(story, settings_changed):
         .then(PromotionRejected)
     )
     assert "out of memory" in fact.why
+
+
+def test_an_abandoned_match_judges_no_candidate(story, settings_changed):
+    abandoned = EvaluationAbandoned(
+        config=CONFIG,
+        generation=2,
+        ticket="t",
+        candidate_model=C,
+        purpose="promotion",
+        games=3,
+        node="n",
+    )
+    given = (registered(B), promoted(B), registered(C, generation=2))
+    story(promotion.DECIDER).given(settings_changed(), *given).when(abandoned).then()
 
 
 @pytest.mark.parametrize("purpose", sorted(MEASURING))
