@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 from support.browser import WIDTHS, Seen, browser, needs_browser, serving
 from support.games import play_game
 
@@ -23,6 +23,8 @@ from ringrift.tools.memory_log import MemoryLog
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
 GAMES = ("square8_2p", "hex8_4p")
 CLICKS_MAX = 5000
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+Press = Callable[[Page, str], Awaitable[None]]
 WAIT_MS_MAX = 60_000
 PATHS = (
     *("/games", "/games/1?ply=40", "/games/2?ply=60", "/games?node=none", "/play"),
@@ -65,10 +67,42 @@ async def boards() -> AsyncIterator[Boards]:
         yield Boards(address, found)
 
 
-async def play_out(page: Page, seed: int = 1) -> int:
-    """Click on legal cells and choices until the game is over; return the number of clicks."""
+async def click(page: Page, what: str) -> None:
+    await page.click(what)
+
+
+async def tap(page: Page, what: str) -> None:
+    """Tap on an element with a finger; on a cell as a person does on a small board."""
+    found = page.locator(what)
+    if "data-cell" not in what:
+        return await found.tap()
+    board = page.locator("svg.board")
+    await board.scroll_into_view_if_needed()
+    shown, cell = await middle_of(board), await middle_of(found)
+    if any(abs(cell[axis] - shown[axis]) > shown[axis + 2] / 2 for axis in (0, 1)):
+        await page.tap("text=Show all")
+        await board.scroll_into_view_if_needed()
+        cell = await middle_of(found)
+    await page.touchscreen.tap(*cell[:2])
+    if cell[2] < 24:  # that tap enlarged it
+        cell = await middle_of(found)
+        assert cell[2] > 36
+        await page.touchscreen.tap(*cell[:2])
+
+
+async def middle_of(found: Locator) -> tuple[float, float, float, float]:
+    """Middle, width and height of an element in the window."""
+    box = await found.bounding_box()
+    assert box is not None
+    width, height = box["width"], box["height"]
+    return box["x"] + width / 2, box["y"] + height / 2, width, height
+
+
+async def play_out(page: Page, seed: int = 1, press: Press = click, most: int = CLICKS_MAX) -> int:
+    """Press legal cells and choices until the game is over; return how often, `most` if it is not
+    over then."""
     rng, over = random.Random(seed), "a[href^='/play?config']"
-    for clicks in range(CLICKS_MAX):
+    for clicks in range(most):
         await page.wait_for_selector(f"#table:not(.busy) :is(.target, #choices button, {over})")
         targets, choices, ended = await page.evaluate(
             f"""[[...document.querySelectorAll(".target")].map((cell) => cell.dataset.cell),
@@ -79,8 +113,8 @@ async def play_out(page: Page, seed: int = 1) -> int:
             return clicks
         options = [f"[data-cell={name}]" for name in targets]
         options += [f"#choices [data-token='{token}']" for token in choices]
-        await page.click(rng.choice(options))
-    raise AssertionError(f"the game is not over after {CLICKS_MAX} clicks")
+        await press(page, rng.choice(options))
+    return most
 
 
 @pytest.mark.parametrize(
@@ -96,7 +130,7 @@ async def test_a_whole_game_is_played_by_clicks(
     boards: Boards, config: str, seats: dict[str, str]
 ) -> None:
     page, seen = await boards.table(config, **seats)
-    assert await play_out(page) > 20
+    assert 20 < await play_out(page) < CLICKS_MAX
     await expect(page.locator(".prompt")).to_contain_text("wins")
     record = await page.request.get(f"{page.url}/record.txt")
     assert Record.parse(await record.text()).result != "*"
@@ -218,9 +252,7 @@ async def test_a_graph_that_is_enlarged_leads_to_the_ply_under_the_mouse(boards:
 
 
 async def test_a_large_board_is_played_with_a_finger(boards: Boards) -> None:
-    page, seen = await boards.open(
-        "/play?config=hexagonal_2p", viewport={"width": 390, "height": 844}, has_touch=True
-    )
+    page, seen = await boards.open("/play?config=hexagonal_2p", **PHONE)
     await page.select_option("#seat2", "person")
     await page.tap("text=Begin")
     await page.wait_for_url("**/play/*")
@@ -242,6 +274,24 @@ async def test_a_large_board_is_played_with_a_finger(boards: Boards) -> None:
     assert await board.get_attribute("viewBox") != whole  # and stays so
     await page.tap("text=Show all")
     assert await board.get_attribute("viewBox") == whole
+    assert seen.complaints == []
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "presses"), [("hex8_2p", CLICKS_MAX), ("square19_2p", 60), ("hexagonal_2p", 60)]
+)
+@pytest.mark.slow
+async def test_a_game_is_played_with_a_finger(boards: Boards, config: str, presses: int) -> None:
+    page, seen = await boards.open(f"/play?config={config}", **PHONE)
+    await page.select_option("#seat2", "person")
+    await page.tap("text=Begin")
+    await page.wait_for_url("**/play/*")
+    pressed = await play_out(page, press=tap, most=presses)
+    assert pressed == presses or "wins" in await page.inner_text(".prompt")
+    record = Record.parse(await (await page.request.get(f"{page.url}/record.txt")).text())
+    assert len(record.moves) > 40
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     assert seen.complaints == []
     await page.context.close()
 
