@@ -49,11 +49,16 @@ class Chunk(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """Advance all games until each waits or is done."""
+        """Advance all games until each waits, is done, or has advanced for a while."""
+
+    @property
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether all games are."""
 
     @abstractmethod
     def ask(self) -> Question | None:
-        """Return the positions that the games wait for, or None when all are done."""
+        """Return the positions that the games wait for, or None when none waits."""
 
     @abstractmethod
     def answer(self, logits: Floats, values: Floats) -> None:
@@ -144,11 +149,12 @@ class LockstepPlayer:
             self._advance(chunks)
             questions = [(chunk, chunk.ask()) for chunk in chunks]
             asking = [(chunk, question) for chunk, question in questions if question is not None]
-            if not asking:
+            if all(chunk.done for chunk in chunks):
                 return chunks
             if stop():
                 raise Stopped
-            self._answer(asking)
+            if asking:
+                self._answer(asking)
 
     def _chunks_for(self, games: int) -> list[Chunk]:
         """Return chunks for `games` games, of equal size up to rounding."""

@@ -85,4 +85,5 @@ class Explainer(Player, Protocol):
         self, states: States, seeds: Seeds, stop: Callable[[], bool] = lambda: False
     ) -> list[tuple[Decision, Candidates]]:
         """Return the same decisions, each with what the search knows about every move. Raises
-        Stopped once `stop`, which is asked before each call of the evaluator, returns true."""
+        Stopped once `stop`, which is asked before each call of the evaluator and
+        whenever compiled code has grown some trees for a while, returns true."""

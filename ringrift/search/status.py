@@ -8,3 +8,5 @@ ANSWERED: Final = 2  # the values are in place
 RUNNING: Final = 3  # depth-first and descent: it can go on, after arrays grew if `need` is set
 FULL: Final = 4  # Gumbel: answered, but the edge pool has to grow first
 DONE: Final = 5  # the result is written
+
+NODES_AT_ONCE: Final = 1024  # after which Gumbel and descent return, so that they can be stopped

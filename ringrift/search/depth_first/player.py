@@ -14,7 +14,7 @@ from ringrift.search.depth_first.ordering import ROOT_SCALE
 from ringrift.search.depth_first.stack import LEVELS, MAXN, MINIMAX, Plan, new_stack
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Candidates, Decision
-from ringrift.search.status import ANSWERED, WAITING
+from ringrift.search.status import ANSWERED, DONE, WAITING
 from ringrift.search.values import NNUE, by_seat, unscaled
 
 POOL_START: Final = 1024  # moves of a game: enough for most small searches; the pool grows
@@ -84,6 +84,10 @@ class _Chunk(Chunk):
                 effort=np.pad(d.effort, more),
             )
             d.game["need"] = 0
+
+    @property
+    def done(self) -> bool:
+        return bool((self.stack.game["status"] == DONE).all())
 
     def ask(self) -> Question | None:
         """Return the waiting leaves with one legal move each, as the policy is not used."""

@@ -11,7 +11,7 @@ from ringrift.search.arrays import Codes
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.descent.tree import NONE, Plan, Trees, back_up, set_value, undo_walk, walk
 from ringrift.search.splitmix import mix
-from ringrift.search.status import ANSWERED, DONE, NEW, RUNNING, WAITING
+from ringrift.search.status import ANSWERED, DONE, NEW, NODES_AT_ONCE, RUNNING, WAITING
 from ringrift.search.values import NETWORK, compiled_values, person_of
 
 DEPTH_MAX = 200  # decisions of a line at most: a win there is still worth more than an estimate
@@ -70,8 +70,10 @@ def expand(g: Geometry, plan: Plan, d: Trees, game: int, node: int, count: int) 
 
 @inlined
 def search_game(g: Geometry, plan: Plan, d: Trees, game: int) -> None:
-    """Grow the tree until the game waits for the caller, needs more room, or is done."""
+    """Grow the tree until the game waits for the caller, needs more room, is done, or has grown for
+    a while."""
     at = d.game[game]
+    began = i64(at.top)
     if at.status == NEW:
         at.top, at.expanded, at.depth = 1, 0, 0
         root = d.node[game, 0]
@@ -111,6 +113,8 @@ def search_game(g: Geometry, plan: Plan, d: Trees, game: int) -> None:
                 at.status = WAITING
             else:
                 back_up(d, game, node)
+                if at.top - began >= NODES_AT_ONCE:
+                    return
 
 
 @compiled

@@ -11,7 +11,7 @@ from ringrift.search.descent import kernel
 from ringrift.search.descent.tree import NONE, Plan, best_child, new_trees, safest_child
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Candidates, Decision
-from ringrift.search.status import WAITING
+from ringrift.search.status import DONE, WAITING
 from ringrift.search.values import NETWORK, by_seat, unscaled
 
 CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow if there are fewer
@@ -78,6 +78,10 @@ class _Chunk(Chunk):
             old = getattr(d, name)
             getattr(self.trees, name)[tuple(slice(0, size) for size in old.shape)] = old
         self.trees.game["need"] = 0
+
+    @property
+    def done(self) -> bool:
+        return bool((self.trees.game["status"] == DONE).all())
 
     def ask(self) -> Question | None:
         """Return the new positions with one legal move each, as the policy is not used."""

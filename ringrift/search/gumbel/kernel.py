@@ -19,7 +19,7 @@ from ringrift.search.gumbel.forest import NONE, Forest, backup, expand, plant
 from ringrift.search.gumbel.selection import Settings, best_edge, improved_policy, next_leaf
 from ringrift.search.heuristic import SCRATCH, evaluate
 from ringrift.search.splitmix import gumbel_noise, mix
-from ringrift.search.status import DONE, FULL, NEW, WAITING
+from ringrift.search.status import ANSWERED, DONE, FULL, NEW, NODES_AT_ONCE, WAITING
 from ringrift.search.values import NETWORK, compiled_values, person_of
 
 # Tasks of `drive`.
@@ -204,8 +204,9 @@ def finish_search(f: Forest, plan: Plan, d: Games, game: int) -> None:
 
 @inlined
 def search_game(g: Geometry, f: Forest, plan: Plan, d: Games, considered: Ints, game: int) -> None:
-    """Simulate until the game waits for the caller or is done."""
+    """Simulate until the game waits for the caller, is done, or has grown for a while."""
     root = game * f.stride
+    last = i64(f.game[game].node_count) + NODES_AT_ONCE
     node = root + i64(f.game[game].node_count)
     if d.status[game] == NEW:
         node = root
@@ -229,6 +230,9 @@ def search_game(g: Geometry, f: Forest, plan: Plan, d: Games, considered: Ints, 
                 d.status[game] = WAITING
                 return
             answer_inside(g, plan, d, game, node, False)
+        if i64(f.game[game].node_count) >= last:
+            d.status[game] = ANSWERED
+            return
 
 
 @inlined

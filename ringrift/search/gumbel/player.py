@@ -93,6 +93,10 @@ class _Chunk(Chunk):
             edge_move[: len(d.edge_move)] = d.edge_move
             self._searches = d._replace(edge_move=edge_move)
 
+    @property
+    def done(self) -> bool:
+        return bool((self._searches.status == DONE).all())
+
     def ask(self) -> Question | None:
         d = self._searches
         games = self._asked = np.flatnonzero(d.status == WAITING)

@@ -10,9 +10,12 @@ import pytest
 from ringrift.analysis.participants import Participant
 from ringrift.analysis.searching import searcher
 from ringrift.events.participants import seat
+from ringrift.learning.play import player_of
 from ringrift.rules import Config, Position
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import Model
+from ringrift.search.players import Stopped
+from ringrift.search.status import NODES_AT_ONCE
 
 HEX8 = Config.parse("hex8_2p")
 
@@ -50,6 +53,21 @@ async def test_a_cancelled_search_stops_and_leaves_no_trace(harness: str) -> Non
     assert network.calls < 1.5 * whole
     assert after.move == alone.move
     assert (after.visits == alone.visits).all()
+
+
+@pytest.mark.parametrize("harness", ["gumbel", "descent"])
+def test_a_search_with_the_heuristic_stops_before_its_end(harness: str) -> None:
+    player = player_of(HEX8, seat(harness, model=None, simulations=3 * NODES_AT_ONCE), None, 1)
+    states, seeds, asked = Position.start(HEX8).state[None], np.zeros(1, np.uint64), list[int]()
+
+    def second() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    with pytest.raises(Stopped):
+        player.explain(states, seeds, second)
+    ((decision, _),) = player.explain(states, seeds)
+    assert decision.nodes > 2 * NODES_AT_ONCE
 
 
 async def test_a_search_goes_on_for_those_who_still_wait() -> None:
