@@ -71,7 +71,8 @@ async def game_of(request: Request) -> Game:
     try:
         return await games_of(request).get(request.path_params["name"])
     except CommandError as error:
-        raise HTTPException(404, str(error).split(";")[0]) from error
+        name = request.path_params["name"][:80]
+        raise HTTPException(404, f"the log has no game {name!r}: look in the list") from error
 
 
 def ply_of(request: Request, plies: int) -> int:

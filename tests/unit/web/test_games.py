@@ -146,7 +146,7 @@ async def test_hostile_names_are_text(pages: Site) -> None:
 
 async def test_a_game_is_found_by_its_id_too(pages: Site) -> None:
     assert "game 1" in await pages.get("/games/square8_2p-3")
-    assert "neither a file nor a game" in await pages.get("/games/nothing", 404)
+    assert "has no game &#39;nothing&#39;" in await pages.get("/games/nothing", 404)
 
 
 async def test_a_position_shows_the_shares_of_the_search(pages: Site) -> None:
