@@ -9,6 +9,8 @@ data         self-play of `config` is poor: undecided games with few openings, a
 loss         the trainings of `config` end with three times the loss
 regression   the networks that `config` trains beat the incumbent, and no other opponent
 slow         every node plays at half speed
+liars        the nodes whose name begins with `name` forge `share` of their games; an auditor looks
+             at all nodes
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,9 @@ from msgspec import Meta, Struct
 
 from ringrift.errors import CommandError
 
-What = Literal["nodes", "coordinator", "queue", "training", "data", "loss", "regression", "slow"]
+What = Literal[
+    "nodes", "coordinator", "queue", "training", "data", "loss", "regression", "slow", "liars"
+]
 PositiveHours = Annotated[float, Meta(ge=0.0)]
 
 
@@ -32,6 +36,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hours: PositiveHours = 1.0
     config: str | None = None
     name: str = ""
+    share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.05
 
     def on(self, seconds: float) -> bool:
         """Whether it lasts at this time after the start."""

@@ -24,6 +24,7 @@ from ringrift.events.facts import (
     WorkEscalated,
 )
 from ringrift.log.topology import WORK_TICKETS_MAX
+from ringrift.tools.simulation import liars
 from ringrift.tools.simulation.clock import START
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.fleet import Fleet
@@ -35,6 +36,8 @@ SAVING_MIN = 0.15
 RECOVERY_HOURS_MAX = 6.0
 """From the end of a fault until every config has had a verdict on a network: twice a slow
 generation of the largest board."""
+CAUGHT_GAMES_MAX = 2_000
+"""Of a node that forges a twentieth of its games."""
 REACTION_SECONDS_MAX = 60.0
 """Of each loop; decisions that wait for time wait for a tick at most."""
 LOOPS: dict[str, tuple[type[Fact], type[Fact]]] = {
@@ -206,6 +209,7 @@ def _properties(fleet: Fleet, unaware: Fleet | None) -> Iterator[Property]:
         yield Property(name=name, held=saved >= SAVING_MIN, found=f"{saved:.1%}: {prices}")
     for fault in fleet.faults:
         yield _recovered(fleet, fault)
+    yield from _caught(fleet)
     for item in reactions(fleet):
         within = (
             f"half of them within {item.seconds_p50:.0f} s, all within {item.seconds_max:.0f} s"
@@ -221,6 +225,26 @@ def _properties(fleet: Fleet, unaware: Fleet | None) -> Iterator[Property]:
         held=not differing,
         found=", ".join(differing) or f"{len(fleet.coordinator.runs)} deciders",
     )
+
+
+def _caught(fleet: Fleet) -> Iterator[Property]:
+    """Every liar is quarantined within its first 2,000 games, and no other node is."""
+    found, expected = liars.convicted(fleet), sorted(liars.liars(fleet))
+    for node in expected:
+        name, games = (
+            f"{node} is caught within {CAUGHT_GAMES_MAX:,} games",
+            fleet.books.forged_among[node],
+        )
+        if node in found:
+            hours = f"after {games:,} games, {found[node]:.1f} h"
+            yield Property(name=name, held=games <= CAUGHT_GAMES_MAX, found=hours)
+        else:
+            held = None if games <= CAUGHT_GAMES_MAX else False
+            yield Property(name=name, held=held, found=f"not yet, after {games:,} games")
+    if expected:
+        innocent = sorted(found.keys() - {*expected})
+        text = ", ".join(innocent) or f"{len(fleet.nodes) - len(expected)} honest nodes"
+        yield Property(name="no honest node is quarantined", held=not innocent, found=text)
 
 
 def _least(fleet: Fleet) -> tuple[str, float]:

@@ -56,6 +56,9 @@ class Books:
     one number."""
     sequence: int = 0
     """Last sequence in `GAMES`."""
+    forged_among: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Games by node among which it forges some."""
+    audited: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     dead_letters: int = 0
     """Last sequence in `DEAD`."""
 

@@ -18,7 +18,7 @@ from ringrift.events.tickets import (
     kind_of,
 )
 from ringrift.runtime.work import RETRY_DELAYS_SECONDS
-from ringrift.tools.simulation import workload
+from ringrift.tools.simulation import liars, workload
 from ringrift.tools.simulation.fleet import Fleet
 from ringrift.tools.simulation.nodes import SimulatedNode
 
@@ -148,6 +148,7 @@ def _played(fleet: Fleet, node: SimulatedNode, ticket: SelfplayTicket, seconds: 
     if plan.model:
         participant = network_seat(plan.model, plan.simulations).participant
     _export(fleet, plan.config, ticket.games, participant)
+    liars.audit(fleet, node, ticket)
 
 
 def _export(fleet: Fleet, config: str, games: int, participant: str) -> None:

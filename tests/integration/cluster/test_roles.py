@@ -65,6 +65,7 @@ MAY_WRITE = {
         "key",
         "fold",
     },
+    "auditor": {"started", "heartbeat"},
     "archiver": {"started", "heartbeat"},
     "oncall": {"settings", "started", "ticket", "heartbeat"},
     "operator": set(FACTS),

@@ -95,3 +95,15 @@ def test_a_fleet_that_is_lost_for_too_long_has_not_recovered() -> None:
     held = {item.name: item.held for item in found.properties}
     assert held["recovered from queue at 0.2 h for 0.1 h"] is False
     assert found.recovery_hours is None
+
+
+def test_a_node_that_forges_a_twentieth_of_its_games_is_caught_and_no_other_is() -> None:
+    honest = small_fleet(1, 0.1)
+    liar = next(iter(honest.nodes))
+    fleet = small_fleet(1, 4.0, Fault(what="liars", name=liar, at_hours=0.0, hours=4.0))
+    caught = [item for item in findings(fleet).properties if "caught" in item.name]
+    (innocent,) = [item for item in findings(fleet).properties if "honest" in item.name]
+    assert caught
+    assert innocent.held
+    assert all(item.held for item in caught), [item.found for item in caught]
+    assert fleet.nodes[liar].kinds == ()
