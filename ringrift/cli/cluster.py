@@ -11,6 +11,7 @@ from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.terminal import complain
+from ringrift.insight.describe import plural
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.object_store import ObjectStore
 from ringrift.server.backup import load, names, prune, save
@@ -153,7 +154,7 @@ async def restore(
     *,
     origin: Annotated[str, Parameter(name="--from")],
     backup: str | None = None,
-    replicas: PositiveInt = 3,
+    replicas: PositiveInt | None = None,
     source: Source = HERE,
 ) -> None:
     """Copy a backup onto a new server or cluster, which has no streams, or continue to do so.
@@ -161,9 +162,10 @@ async def restore(
     Args:
         origin: The directory or URL given to `cluster backup`.
         backup: One of `cluster backups`, by default the newest.
-        replicas: Copies of every stream, 1 on a single server.
+        replicas: Copies of every stream [default: 3 on a cluster, 1 on a single server].
     """
     found = await load(origin, backup)
     async with opened(source, create=True) as log:
+        replicas = replicas or (3 if log.client.clustered else 1)
         await copy(found, log, replicas=replicas, report=complain)
-    print(f"restored: every stream has {replicas} replicas, all current")
+    print(f"restored: every stream has {plural(replicas, 'replica')}, all current")

@@ -28,9 +28,11 @@ async def retract(
         node: Games that this node played.
         model: Games in which this network played (first digits of its digest).
         games: Games from sequence A to B of GAMES, or games with these ids.
-        source: Games that `ringrift import --source` wrote under this name.
+        source: Games and results of matches that `ringrift import --source` wrote under this name.
         config: Only games of this config [default: all].
     """
+    import contextlib
+
     from ringrift.runtime import retract as feature
 
     if source:
@@ -40,14 +42,21 @@ async def retract(
         raise CommandError(f"select games: {ways}")
     asked = feature.Selection.of(games, node=node, model=model, config=config, why=why)
     async with reading(session, "reading history") as (log, report):
-        found = await feature.retract(log, asked, author(), report)
-    lines = []
+        results = []
+        if source and not (model or games):
+            results = await feature.retract_imported(log, source, config, why, author())
+        found = []
+        with contextlib.suppress(*[feature.NothingFound] if results else []):
+            found = await feature.retract(log, asked, author(), report)
+    lines = [
+        f"{fact.config}: {plural(fact.games, 'imported result')} retracted" for fact in results
+    ]
     for fact in found:
         matches = len(fact.scored_tickets) + len(fact.unscored_tickets)
         more = f", with {plural(matches, 'match', 'matches')}" if matches else ""
         lines.append(f"{fact.config}: {plural(fact.count, 'game')} retracted{more}")
     lines.append("running consumers update ratings, shards and the next window (`ringrift up`)")
-    show({"retracted": found}, session.json, "\n".join(lines))
+    show({"retracted": found, "results": results}, session.json, "\n".join(lines))
 
 
 async def reanalyse(

@@ -8,6 +8,8 @@ the streams meanwhile, and the archiver tries again."""
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
+from msgspec.structs import replace
+
 from ringrift.consumers.archiving import backups, moving, networks
 from ringrift.consumers.archiving.state import State
 from ringrift.events import Settings
@@ -17,11 +19,15 @@ from ringrift.log.object_store import ObjectStore
 from ringrift.log.protocol import Expect
 from ringrift.log.retry import Backoff
 from ringrift.runtime.process import Process
+from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.run import run
 
 ROUND_SECONDS = 60.0
+SHARES_KEPT = {"normal": 1.0, "caution": 0.5}
+"""of `archive.keep_bytes`, by how full the fullest disk of a coordinator is, else 0"""
 PAUSES = Backoff(first_seconds=30.0, longest_seconds=900.0, budget_seconds=None)
 """between attempts to use a store that fails"""
+_COORDINATORS = {name for name, process in PROCESSES.items() if process.role == "coordinator"}
 
 
 async def main(process: Process) -> None:
@@ -57,7 +63,9 @@ async def _archive(
     process.doing = f"archiving to {place}" if place else "no archive.place is set"
     if not place:
         return False
-    move = partial(moving.move, process, fence, settings=settings.archive, trims=trims)
+    share = await _share_kept(process, state)
+    chosen = replace(settings.archive, keep_bytes=int(settings.archive.keep_bytes * share))
+    move = partial(moving.move, process, fence, settings=chosen, trims=trims)
     parts: list[Callable[..., Awaitable[None]]] = [
         *(partial(move, stream=stream) for stream in moving.STREAMS),
         partial(networks.move, process, fence, settings=settings.archive, state=state),
@@ -72,6 +80,15 @@ async def _archive(
             problem = problem or str(error)
     await _record(process, fence, place, problem, state)
     return bool(problem)
+
+
+async def _share_kept(process: Process, state: State) -> float:
+    """The share of `keep_bytes` that may stay: less while a disk fills up. Coordinators run where
+    the servers are; the disks of other nodes, and of nodes that are gone, do not matter."""
+    running = await process.presence.all()
+    nodes = {beat.node for beat in running if beat.consumer in _COORDINATORS}
+    tiers = [state.disks.get(node, "normal") for node in sorted(nodes)]
+    return min((SHARES_KEPT.get(tier, 0.0) for tier in tiers), default=1.0)
 
 
 async def _record(process: Process, fence: Expect, place: str, problem: str, state: State) -> None:

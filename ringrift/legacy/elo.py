@@ -109,9 +109,14 @@ async def import_matches(
     log: Log, matches: Sequence[Match], *, source: str, author: str
 ) -> Counter[str]:
     """Record the matches that are not recorded yet; return how many there were by config."""
-    known = set[bytes]()
-    async for fact, _ in read.facts(log, f.MatchesImported):
-        known.update(_ids(fact.ids))
+    by_source, retractions = dict[str, set[bytes]](), 0
+    async for fact, _ in read.facts(log, f.MatchesImported, f.MatchesRetracted):
+        if isinstance(fact, f.MatchesImported):
+            by_source.setdefault(f"{fact.config} {fact.source}", set()).update(_ids(fact.ids))
+        elif isinstance(fact, f.MatchesRetracted):
+            by_source.pop(f"{fact.config} {fact.source}", None)
+            retractions += 1
+    known = set[bytes]().union(*by_source.values())
     new: dict[str, dict[bytes, Match]] = {}
     for match in matches:
         if match.id not in known:
@@ -120,9 +125,9 @@ async def import_matches(
     for config, by_id in sorted(new.items()):
         rows = list(by_id.values())
         for start in range(0, len(rows), MATCHES_MAX):
-            fact = _fact(config, rows[start : start + MATCHES_MAX], source)
-            key = hashlib.sha256(fact.ids).hexdigest()
-            await log.append([draft(fact, cause=None, source=author, key=key)])
+            new_fact = _fact(config, rows[start : start + MATCHES_MAX], source)
+            key = f"{retractions}.{hashlib.sha256(new_fact.ids).hexdigest()}"
+            await log.append([draft(new_fact, cause=None, source=author, key=key)])
         count[config] += len(rows)
     return count
 

@@ -28,6 +28,10 @@ MATCHES = ("evaluation", "tournament")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
+class NothingFound(CommandError):
+    """No game is selected, or all are already retracted."""
+
+
 Games = list[tuple[int, GameHead]]
 """Sequences in `GAMES`, and heads."""
 
@@ -158,9 +162,37 @@ async def retractions(
         if asked.includes(head, model) and not retracted(matches.retractions, head, seq):
             chosen.setdefault(head.config, []).append((seq, head))
     if not chosen:
-        raise CommandError("no game matches: none exists, or all are already retracted")
+        raise NothingFound("no game matches: none exists, or all are already retracted")
     found = [matches.retraction(asked, model, games) for _, games in sorted(chosen.items())]
     return found, matches.seq
+
+
+async def retract_imported(
+    log: Log, imported: str, config: str | None, why: str, source: str
+) -> list[facts.MatchesRetracted]:
+    """Write one fact for each config with results of matches that were imported from `imported`
+    and are not retracted yet."""
+    counted: dict[str, list[facts.Ranking]] = {}
+    async for fact, _ in read.facts(log, facts.MatchesImported, facts.MatchesRetracted):
+        match fact:
+            case facts.MatchesImported(source=name) if name == imported:
+                counted.setdefault(fact.config, []).extend(fact.rankings)
+            case facts.MatchesRetracted(source=name) if name == imported:
+                counted.pop(fact.config, None)
+    found = [
+        facts.MatchesRetracted(
+            config=wanted,
+            source=imported,
+            games=sum(row.count for row in rows),
+            rankings=gathered(rows),
+            why=why,
+        )
+        for wanted, rows in sorted(counted.items())
+        if config in (None, wanted)
+    ]
+    key = str(time.time_ns())
+    await log.append([draft(fact, cause=None, source=source, key=key) for fact in found])
+    return found
 
 
 async def _matches(log: Log) -> _Matches:

@@ -50,6 +50,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "factors": {"training.epochs": 0.5},
     },
     "MatchesImported": {"rankings": [_RANKING], "games": 12, "ids": "A" * 128},
+    "MatchesRetracted": {"rankings": [_RANKING], "games": 12},
     "ModelDerived": {"parents": ["cd" * 32]},
     "ModelRegistered": {"parents": ["cd" * 32]},
     "ModelRolledBack": {"current": "cd" * 32},

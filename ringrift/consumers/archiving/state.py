@@ -11,6 +11,7 @@ READS = (
     *(f.SegmentArchived, f.StreamTrimmed, f.ModelArchived, f.ModelKept),
     *(f.ArchiveFailed, f.ArchiveRecovered, f.BackupFinished, f.BackupFailed),
     *(f.ModelRegistered, f.ModelDerived, f.ModelPromoted, f.ModelRolledBack),
+    f.NodePressureChanged,
 )
 """the first two are read by the archive of the log itself"""
 
@@ -24,6 +25,8 @@ class State:
         self.backup: datetime | None = None
         """when the newest backup began, as far as the log says"""
         self.backup_failed = False
+        self.disks: dict[str, f.Tier] = {}
+        """how full the disks of nodes are"""
         self._seq = 0
         self._parents: dict[str, tuple[str, ...]] = {}
         self._configs: dict[str, str] = {}
@@ -57,6 +60,8 @@ class State:
                 self.backup, self.backup_failed = time, False
             case f.BackupFailed():
                 self.backup_failed = True
+            case f.NodePressureChanged(resource="disk"):
+                self.disks[event.node] = event.tier
 
     def idle_networks(self, before: datetime) -> dict[str, str]:
         """The configs of networks that were last used before a time and are neither current, nor

@@ -87,9 +87,17 @@ def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
     )
 
 
+@DECIDER.evolves
+def imports_retracted(item: Elo, fact: f.MatchesRetracted) -> Elo:
+    rankings = _counted(item.rankings, fact.rankings, -1)
+    return replace(item, rankings=rankings, games=max(0, item.games - fact.games))
+
+
 @DECIDER.decides
 def rate(
-    state: Matches, fact: f.Score | f.GamesRetracted | f.MatchesImported, context: Context
+    state: Matches,
+    fact: f.Score | f.GamesRetracted | f.MatchesImported | f.MatchesRetracted,
+    context: Context,
 ) -> Iterator[f.RatingsUpdated]:
     """The rating table after one more evaluation, or fewer."""
     changed = counts(fact, context) if isinstance(fact, f.Score) else bool(fact.rankings)

@@ -49,3 +49,18 @@ class MatchesImported(ConfigFact, subject="import.{config}.matches-imported"):
         law(len(self.ids) == MATCH_ID_BYTES * self.games, "every game has an id")
         seats = seats_of(self.config)
         law(all(len(row.order) == seats for row in self.rankings), "a ranking has every seat")
+
+
+class MatchesRetracted(ConfigFact, subject="import.{config}.matches-retracted"):
+    """A person excludes from the ratings all results that were imported from a source since the
+    last such fact about it; `rankings` holds their `games`. They may be imported again."""
+
+    source: SourceName
+    games: Positive
+    rankings: Annotated[tuple[Ranking, ...], Meta(min_length=1, max_length=ITEMS_MAX)]
+    why: Text
+
+    def __post_init__(self) -> None:
+        law(sum(row.count for row in self.rankings) == self.games, "games do not add up")
+        seats = seats_of(self.config)
+        law(all(len(row.order) == seats for row in self.rankings), "a ranking has every seat")

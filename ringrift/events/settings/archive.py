@@ -29,7 +29,9 @@ class ArchiveSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """age from which games leave the stream: the window of a training rarely reaches back further
     than a week"""
     keep_bytes: kinds.Bytes = 100_000_000_000
-    """bytes of games above which the oldest leave earlier, once they are two hours old"""
+    """bytes of games in the stream above which the oldest segments leave before `keep_hours`, but
+    not before they are two hours old. Half of it once a disk of a node with coordinators is in the
+    tier `caution` (80 %), 0 from `warning` on (95 %), where no more tickets are taken"""
     events_keep_hours: kinds.NonNegativeFloat = 0.0
     """age from which other events leave the stream, at least 2; 0: they are archived and stay. A
     year of them is a few GB, and where they leave, every machine needs access to the archive"""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.clusters import content
+from support.voters import voters
 
 from ringrift.cli.main import main
 from ringrift.events import draft
@@ -83,26 +84,13 @@ def test_the_commands(
     assert "EVENTS: " in run.err
     assert main(["cluster", "backups", "--at", str(directory), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 1
-    run("cluster", "restore", "--from", str(directory), status=1)
+    run("cluster", "restore", "--from", str(directory), "--replicas", "3", status=1)
     assert "give --replicas 1" in run.err
     server = system.call(EmbeddedServer.start(tmp_path / "new"))
     try:
-        assert (
-            main(
-                [
-                    "cluster",
-                    "restore",
-                    "--from",
-                    str(directory),
-                    "--replicas",
-                    "1",
-                    "--server",
-                    server.url,
-                ]
-            )
-            == 0
-        )
-        assert "restored: every stream has 1 replicas" in capsys.readouterr().out
+        words = ("cluster", "restore", "--from", str(directory), "--server", server.url)
+        assert main([*words]) == 0
+        assert "restored: every stream has 1 replica," in capsys.readouterr().out
     finally:
         system.call(server.stop())
 
@@ -254,3 +242,32 @@ async def test_a_backup_goes_to_an_object_store_and_back(tmp_path: Path, s3: str
         await save(await live(old), f"{s3}/backups")
         await copy(await load(f"{s3}/backups"), new, replicas=1)
         assert await content(new, EVENTS) == await content(old, EVENTS)
+
+
+@pytest.mark.slow  # starts three voters
+async def test_a_backup_is_restored_onto_three_voters_and_continued(tmp_path: Path) -> None:
+    place = str(tmp_path / "backups")
+    async with served(tmp_path, "old") as (old,):
+        await old.append_each([started(number) for number in range(300)])
+        digest = await Blobs(old).put("models", NETWORK)
+        await save(await live(old), place)
+        await old.append([started(5000)])
+        await save(await live(old), place)
+        before = {stream.name: await content(old, stream.name) for stream in STREAMS}
+    source = await load(place)
+
+    async def broken() -> Any:
+        raise ServerError("no more")
+
+    async with voters(tmp_path / "cluster", create=False) as (_, log):
+        with pytest.raises(ServerError, match="no more"):
+            await copy({**source, list(source)[3]: broken}, log, replicas=3)
+        await copy(source, log, replicas=3)
+        for name, messages in before.items():
+            assert await content(log, name) == messages, name
+            info = await log.call(f"STREAM.INFO.{name}")
+            assert info["config"]["num_replicas"] == len(info["cluster"]["replicas"]) + 1 == 3
+        assert await Blobs(log).get("models", digest) == NETWORK
+        assert await ensure(log, replicas=3) == []
+        assert await log.append([started(6000)]) == [len(before[EVENTS]) + 1]
+        assert await log.append([started(5000)]) == [len(before[EVENTS])], "ids are still known"

@@ -30,6 +30,15 @@ def test_games_are_imported_once_shown_and_retracted(run: Any, tmp_path: Path) -
     assert fact["count"] == 1
 
 
+def test_imported_results_are_retracted_by_source(run: Any) -> None:
+    elo = Path(__file__).parents[2] / "data" / "legacy" / "elo" / "elo_old_ab.db"
+    run("import", str(elo), "--source", "elo")
+    found = run.json("retract", "--source", "elo", "--why", "test")
+    assert (found["retracted"], [row["games"] for row in found["results"]]) == ([], [2])
+    run("retract", "--source", "elo", "--why", "again", status=1)
+    assert "already retracted" in run.err
+
+
 def test_what_cannot_be_imported_gets_a_line(run: Any, tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00" + bytes(90))
     (tmp_path / "b.pth").write_bytes(b"PK\x03\x04 cut")

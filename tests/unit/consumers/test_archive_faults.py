@@ -20,11 +20,19 @@ from support.system import System, running
 
 from ringrift.consumers import archiver
 from ringrift.events import Settings
-from ringrift.events.facts import ArchiveFailed, ArchiveRecovered, SegmentArchived, SettingsChanged
+from ringrift.events.facts import (
+    ArchiveFailed,
+    ArchiveRecovered,
+    NodePressureChanged,
+    SegmentArchived,
+    SettingsChanged,
+    Tier,
+)
 from ringrift.events.settings import ArchiveSettings
 from ringrift.log import archive, object_store
 from ringrift.log.entry import Entry
 from ringrift.log.object_store import ObjectStore
+from ringrift.log.presence import Heartbeat
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Process
 from ringrift.tools.memory_log import MemoryLog
@@ -183,3 +191,33 @@ async def test_reading_overlaps_fetching_and_working(
     seconds, count = system.loop.time() - began, len(segments)
     assert count >= 3
     assert seconds <= count * max(fetching, working) + min(fetching, working) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("consumer", "tier", "left"),
+    [
+        ("planner", "normal", range(COUNT, COUNT + 1)),
+        ("planner", "caution", range(COUNT // 3, COUNT)),
+        ("planner", "warning", range(1, 3)),
+        ("selfplay", "warning", range(COUNT, COUNT + 1)),
+    ],
+)
+async def test_games_leave_earlier_while_the_disk_of_a_coordinator_fills_up(
+    system: System, tmp_path: Path, consumer: str, tier: Tier, left: range
+) -> None:
+    await write_requested(system, *map(recorded_game, range(COUNT)))
+    size = (await system.log.call(f"STREAM.INFO.{GAMES}"))["state"]["bytes"]
+    chosen = ArchiveSettings(place=str(tmp_path), segment_bytes=1_000, keep_bytes=size)
+    full = NodePressureChanged(
+        node="n", resource="disk", consumer="", tier=tier, previous="normal", used=0.9
+    )
+    changed = SettingsChanged(version=1, settings=Settings(archive=chosen), why="test")
+    await system.write(changed, full)
+    await asyncio.sleep(KEEP * HOUR)
+    beat = Heartbeat(
+        consumer=consumer, node="n", instance="i", pid=1, doing="", seq=0, errors=0, folds={}
+    )
+    await system.writer.presence.beat(beat)
+    async with running(archiver.main(system.process("archiver"))):
+        await asyncio.sleep(120.0)
+    assert len(system.broker.stream(GAMES).entries) in left

@@ -11,7 +11,7 @@ from ringrift.deciders.context import Context, Pauses
 from ringrift.deciders.feedback import scheduling
 from ringrift.deciders.loop import held_back, progress, rating
 from ringrift.events import Settings
-from ringrift.events.facts import MatchesImported, Ranking, RatingsUpdated
+from ringrift.events.facts import MatchesImported, MatchesRetracted, Ranking, RatingsUpdated
 
 OLD = replace(exported(0, 8, 0), games=8, imported=8, summary=None)
 CONTEXT = Context(
@@ -56,3 +56,12 @@ def test_imported_results_are_rated_where_a_game_connects_them_with_a_baseline(s
         "legacy:b",
         "baseline:random:s0",
     ]
+    gone = MatchesRetracted(
+        config=CONFIG,
+        source="old",
+        games=2,
+        rankings=results("legacy:b", "baseline:random:s0", 2).rankings,
+        why="test",
+    )
+    (left,) = life.when(gone).then(RatingsUpdated)
+    assert left == alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ringrift.events.facts import (
     GamesImported,
     ImportStarted,
     MatchesImported,
+    MatchesRetracted,
     SettingsChanged,
     ShardExported,
 )
@@ -31,7 +33,7 @@ from ringrift.insight.reanalyse import reanalyse as request
 from ringrift.legacy import importing
 from ringrift.legacy.importing import Summary, import_games
 from ringrift.log import read
-from ringrift.runtime.retract import Selection, retractions
+from ringrift.runtime.retract import Selection, retract_imported, retractions
 
 ELO = Path(__file__).parents[2] / "data" / "legacy" / "elo" / "elo_old_ab.db"
 
@@ -171,3 +173,17 @@ async def test_results_of_matches_are_recorded_once(system: System) -> None:
         (("legacy:ringrift_best_hex8_2p", "legacy:ringrift_best_sq8_2p"), (1, 1)),
     }
     assert await system.facts(ImportStarted) == []
+
+
+async def test_results_are_retracted_by_source_and_may_be_imported_again(system: System) -> None:
+    def retracted(source: str) -> Coroutine[Any, Any, list[MatchesRetracted]]:
+        return retract_imported(system.log, source, None, "test", "ringrift")
+
+    await imported(system, ELO)
+    assert await retracted("other") == []
+    (fact,) = await retracted("old")
+    (written,) = await system.facts(MatchesImported)
+    assert (fact.config, fact.games, fact.rankings) == ("square8_2p", 2, written.rankings)
+    assert await retracted("old") == []
+    assert (await imported(system, ELO)).rated == {"square8_2p": 2}
+    assert len(await retracted("old")) == 1
