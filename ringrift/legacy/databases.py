@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from ringrift.errors import CommandError
-from ringrift.legacy.moves import FORMS, form_of
+from ringrift.legacy.moves import FORMS, Move, bare, form_of
 from ringrift.legacy.records import (
     FINISHED,
     Record,
@@ -34,6 +34,7 @@ from ringrift.legacy.replay import OldGame
 
 SQLITE: Final = b"SQLite format 3\x00"
 _MOVE: Final = {form: msgspec.json.Decoder(form) for form in FORMS}
+_MOVES: Final = {form: msgspec.json.Decoder(list[form]) for form in FORMS}  # type: ignore[valid-type]
 _RECORD: Final = msgspec.json.Decoder(Record)
 DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 """errors of a damaged file; the library fails to decode some of its own messages"""
@@ -143,19 +144,32 @@ def _game(database: sqlite3.Connection, known: dict[str, set[str]], row: dict[st
 def _read_rows(database: sqlite3.Connection, game: OldGame) -> None:
     """Read the rows of the moves, which are numbered from 0 without gaps."""
     query = "SELECT move_number, player, move_json FROM game_moves WHERE game_id = ? ORDER BY 1"
-    for index, (at, player, text) in enumerate(database.execute(query, (game.id,))):
+    rows = [tuple(row) for row in database.execute(query, (game.id,))]
+    game.moves = _at_once([text for _, _, text in rows])
+    for index, (at, player, text) in enumerate(rows):
         if at != index:
             game.defect, game.at = ("gap_in_moves", f"move {index} is missing"), index
+            del game.moves[index:]
             return
         try:
-            move = decoded(_MOVE[form_of(text)], text)
+            if index == len(game.moves):
+                game.moves += bare([decoded(_MOVE[form_of(text)], text)])
         except (ValueError, TypeError) as error:
             game.defect, game.at = ("bad_move_json", f"move {index}: {error}"), index
             return
-        move = move.move or move
-        if move.player is None:
-            move.player = number(player)
-        game.moves.append(move)
+        if game.moves[index].player is None:
+            game.moves[index].player = number(player)
+
+
+def _at_once(texts: list[bytes]) -> list[Move]:
+    """The moves in one decoding, several times as fast as one by one; none if that fails."""
+    try:
+        data = b",".join(texts)
+        moves = bare(_MOVES[form_of(data)].decode(b"[%b]" % data))
+    except (ValueError, TypeError):
+        return []
+    same = len(moves) == len(texts) and form_of(data) is form_of(texts[0])
+    return moves if same else []
 
 
 def _first_state(

@@ -202,11 +202,12 @@ def board_of(config: Config) -> Board:
     return Board(axes, {(y, x): cell for (x, y), cell in pairs}, shape.hex)
 
 
-def code_of(board: Board, move: Move, count: int) -> int:
+def code_of(board: Board, move: Move, name: str, count: int) -> int:
     """The code of our move if it follows from the record alone, else 0.
 
-    `count` is used where the record of a placement has none; 0 stands for an unknown number."""
-    kinds = KINDS.get(move.name, ())
+    `name` is that of the move, `count` the number of rings where the record of a placement has
+    none; 0 stands for an unknown number."""
+    kinds = KINDS.get(name, ())
     if len(kinds) != 1:
         return 0
     kind = kinds[0]

@@ -7,7 +7,8 @@ turn, and the later moves decide."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from ringrift.rules.notation import parse_token, token
 
 BRANCHES_MAX: Final = 2_000
 """points of one game at which several moves are tried"""
+TOKENS_MAX: Final = 1 << 16
 SHOWN_MAX: Final = 6
 """legal moves that a report shows"""
 
@@ -99,7 +101,23 @@ def judge(game: OldGame, *, thorough: bool = True) -> Verdict:
     return _Replay(game, config).verdict(thorough)
 
 
-_token = lru_cache(1 << 16)(token)  # a few thousand recur
+class _Tokens(dict[int, str]):
+    """The tokens of moves by their codes; a few thousand recur."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= TOKENS_MAX:
+            self.clear()
+        self[code] = token(self.config, code)
+        return self[code]
+
+
+_tokens = cache(_Tokens)
+
+
+_SEATS: Final = {None: -1, 1: 1, 2: 2, 3: 3, 4: 4}
 
 
 class _Failure(Struct):
@@ -119,24 +137,26 @@ class _Replay:
         self.game, self.config = game, config
         self.board: Board = board_of(config)
         moves = game.moves
-        self.pie = config.seats == 2 and (
-            game.pie or any(move.name == "swap_sides" for move in moves)
-        )
-        placements = [move for move in moves if KINDS.get(move.name) == (mv.PLACE,)]
+        names = [move.name for move in moves]
+        self.pie = config.seats == 2 and (game.pie or "swap_sides" in names)
+        placing = (KINDS.get(name) == (mv.PLACE,) for name in names)
+        placements = list(compress(moves, placing))
         bare = [move for move in placements if move.count is UNSET]
         # the vectorised self-play, which names the cell twice, always places one ring; elsewhere
         # a field that only some placements have was left out because it was empty, which means 1
         known = all(move.start for move in bare) or len(bare) < len(placements)
         self.uncounted = bool(bare) and not known
         self.count = 0 if self.uncounted else 1
-        fixed = [code_of(self.board, move, self.count) for move in moves]
+        fixed = [
+            code_of(self.board, move, name, self.count)
+            for move, name in zip(moves, names, strict=True)
+        ]
         if game.tokens is not None:
             fixed = [parse_token(config, token) for token in game.tokens]
         self.fixed = np.array(fixed, np.int64)
         """codes of the moves, 0 where the record leaves several possible"""
         self.codes = self.fixed.copy()
-        named = (None, *range(1, 5))
-        seats = [(named.index(m.player) or -1) if m.player in named else 5 for m in moves]
+        seats = [_SEATS.get(move.player, 5) for move in moves]
         self.seats = np.array(seats or [-1] * len(fixed), np.int64)
         self.failure: _Failure | None = None
 
@@ -158,7 +178,7 @@ class _Replay:
             why=why,
             plies=played.ply,
             position=None if accepted or kind == "open" else played.text(),
-            moves=" ".join(_token(self.config, code) for code in self.codes.tolist()),
+            moves=" ".join(map(_tokens(self.config).__getitem__, self.codes.tolist())),
             pie=self.pie,
             end=end_of(played, forced) if accepted else {},
         )
