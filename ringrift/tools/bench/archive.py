@@ -1,8 +1,10 @@
 """Speed of the archive: games out of a stream into a directory, and back through one log, compared
-with the stream itself; memory of this process and of the server."""
+with the stream itself; memory of this process; how long the server takes to start and how much
+memory it has then, before the games leave and after."""
 
 import tempfile
 import time
+from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
 from ringrift.consumers.archiving import moving
@@ -16,28 +18,48 @@ from ringrift.log.object_store import ObjectStore
 from ringrift.log.protocol import BATCH_EVENTS_MAX, Expect
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Clock, Process
-from ringrift.tools.bench.cluster import bench_game
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.tools.bench.cluster import bench_game, resident_mb
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
-from ringrift.tools.bench.log import fresh_log
+from ringrift.tools.bench.log import served
 
 GAMES_MAX = 20_000
 """unless `--events` asks for fewer"""
 LATER_SECONDS = 1e6
+STARTED = {"start": "s", "memory": "MB"}
 
 
 async def benchmarks(scope: Scope) -> Benchmarks:
     """The games are archived once, and read as often as asked for before and after."""
-    async with fresh_log() as log:
-        with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
-            wanted = min(scope.events, GAMES_MAX)
-            for first in range(0, wanted, BATCH_EVENTS_MAX // 4):
-                last = min(first + BATCH_EVENTS_MAX // 4, wanted)
-                await log.append([bench_game(number) for number in range(first, last)])
+    with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
+        data = Path(folder) / "data"
+        async with served(data) as log:
+            await _fill(log, min(scope.events, GAMES_MAX))
+        yield Benchmark("archive/server/full", STARTED, lambda: _started(data))
+        async with served(data) as log:
             yield Benchmark("archive/replay/stream", "MB/s", lambda: _replayed(log))
             yield Benchmark("archive/out", "MB/s", lambda: _archived(log, folder), runs_max=1)
             yield Benchmark("archive/replay/archive", "MB/s", lambda: _replayed(log))
             yield Ratio("archive/replay/archive", "archive/replay/stream")
             yield Benchmark("archive/memory", "MB", _memory, runs_max=1)
+        yield Benchmark("archive/server/trimmed", STARTED, lambda: _started(data))
+
+
+async def _fill(log: JetStreamLog, wanted: int) -> None:
+    for first in range(0, wanted, BATCH_EVENTS_MAX // 4):
+        last = min(first + BATCH_EVENTS_MAX // 4, wanted)
+        await log.append([bench_game(number) for number in range(first, last)])
+
+
+async def _started(data: Path) -> dict[str, float]:
+    """Start the server: seconds until it is ready, and its memory then."""
+    began = time.perf_counter()
+    server = await EmbeddedServer.start(data)
+    seconds = time.perf_counter() - began
+    try:
+        return {"start": seconds, "memory": resident_mb(server.pid)}
+    finally:
+        await server.stop()
 
 
 async def _replayed(log: JetStreamLog) -> float:

@@ -156,7 +156,7 @@ class _Three:
             for log in logs:
                 await log.close()
         written = each * writers
-        memory = max(_resident_mb(member.pid) for member in self.cluster.members)
+        memory = max(resident_mb(member.pid) for member in self.cluster.members)
         return {"games": written / seconds, "lost": written - stored, "server-memory": memory}
 
     async def lease_released(self) -> float:
@@ -248,7 +248,7 @@ def bench_game(number: int) -> Draft:
     return draft(fact, cause=None, source="bench@node", key=number)
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     """Resident memory of a process; 0 where the kernel does not report it."""
     with contextlib.suppress(OSError):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -42,14 +42,21 @@ class Sizes:
 async def fresh_log() -> AsyncIterator[JetStreamLog]:
     """A new, empty log on an embedded server. Raises ServerError if the server cannot run."""
     with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as data:
-        server = await EmbeddedServer.start(Path(data))
-        try:
-            log = await JetStreamLog.open(server.url, name="bench")
-            await ensure(log)
+        async with served(Path(data)) as log:
             yield log
-            await log.close()
-        finally:
-            await server.stop()
+
+
+@asynccontextmanager
+async def served(data: Path) -> AsyncIterator[JetStreamLog]:
+    """The log of a directory on an embedded server. Raises ServerError if it cannot run."""
+    server = await EmbeddedServer.start(data)
+    try:
+        log = await JetStreamLog.open(server.url, name="bench")
+        await ensure(log)
+        yield log
+        await log.close()
+    finally:
+        await server.stop()
 
 
 class BenchEvents:
