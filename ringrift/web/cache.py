@@ -86,20 +86,17 @@ class Cache:
 
     async def load(self) -> list[Any] | None:
         """Return the parts that were stored last, None if there are none that can be used."""
+        path: Path | None = None
         try:
             path = await self.path(".fold")
-        except OSError as error:
-            logger().warning("cache not used", folder=str(self.folder), reason=str(error))
-            return None
-        if path is None or not path.is_file():
-            return None
-        try:
+            if path is None or not path.is_file():
+                return None
             mark, body = await asyncio.to_thread(_checked, path)
             if not await self._has(mark):
                 raise ValueError("it was written from another log")
             return await asyncio.to_thread(lambda: list(_parts(body)))
         except UNUSABLE as error:
-            logger().warning("cache not used", file=str(path), reason=str(error))
+            logger().warning("cache not used", file=str(path or self.folder), reason=str(error))
             return None
 
     async def store(self, parts: Callable[[], tuple[EventMeta, list[Any]]]) -> None:

@@ -24,6 +24,7 @@ from ringrift.events import REGISTRY
 from ringrift.insight.sql.log_tables import FILE, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.protocol import Log
+from ringrift.log.topology import EVENTS
 from ringrift.web.cache import Cache
 from ringrift.web.children import Answers, Children, Server, plain_environment, reason
 from ringrift.web.fold import Fold
@@ -86,7 +87,7 @@ class Tables:
         tables, for the first of which this waits so many seconds. Raises HTTPException."""
         idle = self._filling is None or self._filling.done()
         if idle and seq != self.seq and self._age() > FRESH_SECONDS:
-            self._filling = asyncio.create_task(self._fill(seq))
+            self._filling = asyncio.create_task(self._fill())
         if self.seq < 0 and self._filling:
             await asyncio.wait([self._filling], timeout=wait)
             if self._filling.done():
@@ -96,8 +97,9 @@ class Tables:
     def _age(self) -> float:
         return time.monotonic() - self._filled
 
-    async def _fill(self, seq: int) -> None:
+    async def _fill(self) -> None:
         try:
+            seq = await self.log.tail(EVENTS)  # the pages may be reading the log still
             await self.read_log()
             await self._server.renew(self._serving)
             self.seq = seq

@@ -158,6 +158,7 @@ async def test_a_statement_is_answered_with_links(pages: Site) -> None:
     assert "are being computed" in await pages.get(path)
     text = await answered(pages, path)
     assert "2 rows" in text
+    assert ">EVENTS/2</a>" in text
     assert 'href="/events/1"' in text
     assert "ModelPromoted" in text
     assert "<summary>2 parts</summary>" in await answered(pages, "/sql?q=SELECT+{a:1,b:2}")
