@@ -1,7 +1,7 @@
 """One log lives through a year in fast motion, on a real server and with real files: the stream
 stays bounded, and everything computed at the end equals that of a log that was never archived.
 
-`YEAR_GAMES=1000000 pytest -m slow -s tests/faults/test_year.py` needs a quarter of an hour."""
+`YEAR_GAMES=1000000 pytest -m slow -s tests/faults/test_year.py` needs some 20 minutes."""
 
 from __future__ import annotations
 
