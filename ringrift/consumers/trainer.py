@@ -30,7 +30,7 @@ from ringrift.log.protocol import Expect
 from ringrift.log.topology import CHECKPOINT_BUCKET, EVENTS, MODEL_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
-from ringrift.runtime.host import threads
+from ringrift.runtime.host import return_memory, threads
 from ringrift.runtime.process import Drained, Process, cancel
 from ringrift.runtime.run import run
 from ringrift.runtime.work import fields_of, is_done, work
@@ -144,6 +144,7 @@ async def _window(
         window = open_window(shards, settings.window_samples)
         if window.config.key != request.config:
             raise TrainingError(f"shards of {window.config.key} cannot train {request.config}")
+        return_memory()  # of the shards, as much as the window takes
         return window
 
     return await asyncio.to_thread(opened)

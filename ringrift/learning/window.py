@@ -99,17 +99,23 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
             break
         parts.append(_expand(shard, max(shard.samples - wanted, 0)))
         wanted -= len(parts[-1])
-    return _join(parts[::-1])
+    parts.reverse()
+    return _join(parts)
 
 
-def _join(parts: Sequence[Window]) -> Window:
+def _join(parts: list[Window]) -> Window:
+    """The parts as one; each column of theirs is let go once it is copied, as they are large."""
     names = [field.name for field in fields(Window) if field.name != "config"]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    joined["offsets"] = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     before = np.cumsum([0, *(len(part.ranks) for part in parts[:-1])])
-    joined["game"] += np.repeat(before, [len(part) for part in parts])
-    return Window(parts[0].config, **joined)
+    of_games = np.repeat(before, [len(part) for part in parts])
+    columns = [{name: getattr(part, name) for name in names} for part in parts]
+    config = parts[0].config
+    parts.clear()
+    joined = {name: np.concatenate([part.pop(name) for part in columns]) for name in names}
+    joined["offsets"] = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    joined["game"] += of_games
+    return Window(config, **joined)
 
 
 def _expand(shard: Shard, first: int) -> Window:

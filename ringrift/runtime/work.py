@@ -22,6 +22,7 @@ from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.topology import WORK, WORK_ACK_SECONDS
 from ringrift.log.work import WorkItem
+from ringrift.runtime.host import return_memory
 from ringrift.runtime.process import Drained, Process
 
 RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)
@@ -135,6 +136,7 @@ async def _serve(
     finally:
         alive.cancel()
         reset_contextvars(**causes)
+        return_memory()
         ended = process.clock.monotonic()
         process.condition.ticket_ended(ended)
         seconds = ended - began

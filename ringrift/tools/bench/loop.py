@@ -1,5 +1,5 @@
 """Speed of the loop: self-play as tickets are played, the network alone, and training; with
-`--seconds 240` or more, also how much of the machine a whole loop uses (`whole`).
+`--seconds 60` or more, how much of the machine a whole loop uses instead (`whole`).
 
 Self-play with the handcrafted heuristic at the leaves comes first; its games provide the positions
 and samples of the rest. Networks have fresh weights: speed does not depend on what they have
@@ -45,7 +45,10 @@ STEPS_UNLIMITED = 1_000_000_000
 
 async def benchmarks(scope: Scope) -> Benchmarks:
     """All measurements of each config; a run lasts about `scope.seconds`, at most `SECONDS_MAX`, of
-    self-play until its games end. Then, if a run lasts a minute or more, whole loops."""
+    self-play until its games end. Whole loops if a run lasts a minute or more."""
+    if scope.seconds >= whole.SECONDS_MIN:
+        yield whole.benchmark(scope.configs or CONFIGS, scope.seconds)
+        return
     seconds, device = min(scope.seconds, SECONDS_MAX), devices()[-1]
     for key in scope.configs or CONFIGS:
         config = Config.parse(key)
@@ -70,8 +73,6 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         trainer = _trainer(window, device)
         name = f"loop/{key}/training/{ARCHITECTURE}/{device}"
         yield Benchmark(name, "samples/s", partial(_train, trainer, seconds))
-    if scope.seconds >= whole.SECONDS_MIN:
-        yield whole.benchmark(scope.configs or CONFIGS, scope.seconds)
 
 
 @dataclass

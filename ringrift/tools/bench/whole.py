@@ -17,7 +17,11 @@ from ringrift.tools.bench.harness import Benchmark
 SECONDS_MIN = 60.0
 """less has no sample of the cores"""
 LOOK_SECONDS = 5.0
-UNITS = {"cores used": "%", "waiting for a ticket": "%", "memory": "MB", "memory at the end": "MB"}
+WORK = ("selfplay", "evaluation", "training", "export")
+WAITS = ("a-ticket", "a-process")
+SHARES = ("cores used", *WORK, *(f"waiting for {what.replace('-', ' ')}" for what in WAITS))
+UNITS = dict.fromkeys((*SHARES, "waiting for others"), "%")
+UNITS |= dict.fromkeys(("memory", "memory at the end"), "MB")
 
 
 def benchmark(configs: Sequence[str], seconds: float) -> Benchmark:
@@ -42,9 +46,11 @@ async def _run(configs: Sequence[str], seconds: float) -> dict[str, float]:
         if process.returncode:
             raise CommandError(f"`ringrift up` failed: {ended.result()[1].decode().strip()}")
         *_, whole = (await _used(Path(folder))).values()
-    waiting = whole.waited.get("a-ticket", 0.0) / whole.total
-    figures = (100 * whole.share, 100 * waiting, max(memory), max(memory[-3:]))
-    return dict(zip(UNITS, figures, strict=True))
+    waited = [whole.waited.get(what, 0.0) for what in WAITS]
+    parts = [whole.share * whole.total, *(whole.busy.get(what, 0.0) for what in WORK), *waited]
+    parts.append(sum(whole.waited.values()) - sum(waited))
+    shares = [100.0 * each / whole.total for each in parts]
+    return dict(zip(UNITS, (*shares, max(memory), max(memory[-3:])), strict=True))
 
 
 async def _used(data: Path) -> dict[str, Used]:
