@@ -32,6 +32,7 @@ async def context(
         server = session.server or await find_server(session.data)
         found = nats_context.of_environment(server)
     path = nats_context.write(name, found)
-    line = f"nats --context {name} {nats_context.VIEW}"
+    look = nats_context.LOOK.get(found.user, nats_context.VIEW)
+    line = f"nats --context {name} {look}"
     known = {"context": name, "file": path, "url": found.url, "user": found.user}
     show(known, session.json, f"{path}: {found.url}", line)

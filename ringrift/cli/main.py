@@ -115,6 +115,7 @@ COMMANDS = {
         "cluster partition": "local_cluster:partition",
         "cluster heal": "local_cluster:heal",
         "voter check": "voter:check",
+        "voter disk": "voter:disk",
         "node run": "nodes:run",
         "node key": "identity:key",
         "node admit": "identity:admit",

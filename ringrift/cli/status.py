@@ -216,7 +216,7 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
     yield f"roles: {roles}"
     for name, node in view.nodes.items():
         machine = f"; {_machine(node.machine)}" if node.machine else ""
-        processes = f"{node.processes} processes, memory {node.tier}"
+        processes = f"{node.processes} processes, {node.scarce or 'memory'} {node.tier}"
         yield f"node {name}: {node.standing}, {processes}{machine}"
     yield f"breakers: {one_line(', '.join(view.breakers)) or 'all closed'}"
     waits = ", ".join(name for name in EXPECTED if not view.running.get(name))

@@ -18,6 +18,8 @@ from ringrift.server.configuration import VOTER_FILE
 
 USUAL_NAME = "ringrift"
 VIEW = "stream view EVENTS"
+LOOK = {"system": "server ls", "scrubber": "request '$SYS.REQ.SERVER.PING.JSZ' '{}'"}
+"""what users of the servers' account look at, who read no streams"""
 
 
 class NatsContext(Struct, frozen=True, omit_defaults=True):

@@ -12,9 +12,9 @@ from ringrift.deciders.fleet.resilience import Quorum
 from ringrift.events import Fact, Recorded, facts as f, type_of
 from ringrift.log import read
 from ringrift.log.presence import Seen
-from ringrift.log.protocol import Expect
+from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.cluster_view import crash_loops, voters
+from ringrift.runtime.cluster_view import LIVES, crash_loops, voters
 from ringrift.runtime.dead_letter_retry import retry
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Job, Process
@@ -28,7 +28,7 @@ MISSING_SECONDS = 20.0
 CRASHES_LOOK_SECONDS = 20.0
 OBSERVATIONS = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged),
-    *(f.CrashLoopChanged, f.ConsumerStarted, f.ConsumerStopped),
+    f.CrashLoopChanged,
 )
 REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
 OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -48,6 +48,7 @@ class Known:
         self.looping: set[str] = set()
         """`<consumer>@<node>` of processes that crash again and again"""
         self.crashes_due = 0.0
+        self._lives_seq = 0
         self._absent_since: dict[str, float] = {}
         self._expected = set(EXPECTED)
 
@@ -68,6 +69,13 @@ class Known:
             self.running.setdefault(event.node, set()).add(event.instance)
         elif isinstance(event, f.ConsumerStopped):
             self.running.setdefault(event.node, set()).discard(event.instance)
+
+    async def read_lives(self, log: Log) -> None:
+        """Fold the starts and stops of processes since the last call."""
+        tail = await log.tail(EVENTS)
+        async for event, _ in read.facts(log, *LIVES, after=self._lives_seq, until=tail):
+            self.take(event)
+        self._lives_seq = tail
 
     def changes(self, seen: dict[str, Seen]) -> list[f.NodePresenceChanged]:
         """The differences between the nodes in the log and those `seen`. A node without a heartbeat
@@ -145,7 +153,10 @@ async def observe(process: Process, fence: Expect) -> None:
 
 
 async def _observe_once(process: Process, fence: Expect, known: Known, usage: Usage) -> None:
-    facts: list[Fact] = list(known.changes(await process.presence.nodes()))
+    seen = await process.presence.nodes()
+    if known.present - seen.keys():  # did the processes of those nodes stop?
+        await known.read_lives(process.log)
+    facts: list[Fact] = list(known.changes(seen))
     beats, clock = await process.presence.all(), process.clock.monotonic()
     facts += known.kinds({beat.consumer for beat in beats}, clock)
     if clock >= known.crashes_due:

@@ -1,4 +1,5 @@
-"""Compares what each server holds of each stream, and repairs copies that hold less than others.
+"""Compares what each server holds of each stream, repairs copies that hold less than others, and
+records voters whose disks are short.
 
 A part of the monitor. It needs the logins `scrubber` and `repairer` beside its own; without the
 second it only reports."""
@@ -7,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from ringrift.deciders.fleet.pressure import tier_after
 from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.errors import StreamError, Unreachable
@@ -22,19 +24,25 @@ SCRUB_SECONDS = 30.0
 REPAIR_AGAIN_SECONDS = 600.0
 """after an attempt that failed"""
 REPAIRER = "repairer"
+RECORDED = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
 
 
 class Scrubber:
-    """The damaged copies that are known, by stream and voter, and when a repair was last tried."""
+    """The damaged copies that are known, by stream and voter, and when a repair was last tried; the
+    disks that are short."""
 
     def __init__(self, process: Process, fence: Expect) -> None:
         self._process, self._fence = process, fence
         self.known: dict[tuple[str, str], float | None] = {}
+        self.tiers: dict[str, f.Tier] = {}
+        """of the disks of voters, unless normal"""
 
     async def learn(self) -> None:
-        """Read which damages are in the log."""
-        async for event, _ in read.facts(self._process.log, f.ReplicaDamaged, f.ReplicaRepaired):
-            if isinstance(event, f.ReplicaDamaged):
+        """Read which damages and short disks are in the log."""
+        async for event, _ in read.facts(self._process.log, *RECORDED):
+            if isinstance(event, f.VoterDiskChanged):
+                self._know(event.voter, event.tier)
+            elif isinstance(event, f.ReplicaDamaged):
                 self.known[event.stream, event.voter] = None
             elif isinstance(event, f.ReplicaRepaired):
                 self.known.pop((event.stream, event.voter), None)
@@ -56,7 +64,7 @@ class Scrubber:
                     whole=damage.whole,
                     last=damage.last,
                 )
-                await self._append(fact)
+                await self._append(fact, damage.stream)
                 self.known[key] = None
             await self._repair(damage)
 
@@ -77,12 +85,36 @@ class Scrubber:
 
     async def _repaired(self, stream: str, voter: str, *, replaced: bool) -> None:
         self._process.logger.info("replica repaired", stream=stream, voter=voter)
-        await self._append(f.ReplicaRepaired(voter=voter, stream=stream, replaced=replaced))
+        fact = f.ReplicaRepaired(voter=voter, stream=stream, replaced=replaced)
+        await self._append(fact, stream)
         self.known.pop((stream, voter), None)
 
-    async def _append(self, fact: f.ReplicaDamaged | f.ReplicaRepaired) -> None:
+    async def look_at_disks(self, held: Sequence[Held]) -> None:
+        """Record voters whose disks entered another tier, or that left the cluster meanwhile."""
+        shares = {each.server: each.disk for each in held if each.disk is not None}
+        members = {name for each in held for name in each.members}
+        if members:
+            shares |= dict.fromkeys(self.tiers.keys() - members, 0.0)
+        thresholds = self._process.controls.operation
+        for voter, used in sorted(shares.items()):
+            before = self.tiers.get(voter, "normal")
+            tier = tier_after(before, used, thresholds, "disk")
+            if tier != before:
+                self._process.logger.warning("disk of voter", voter=voter, tier=tier, used=used)
+                fact = f.VoterDiskChanged(voter=voter, tier=tier, previous=before, used=used)
+                await self._append(fact, "disk")
+            self._know(voter, tier)
+
+    def _know(self, voter: str, tier: f.Tier) -> None:
+        self.tiers.pop(voter, None)
+        if tier != "normal":
+            self.tiers[voter] = tier
+
+    async def _append(
+        self, fact: f.ReplicaDamaged | f.ReplicaRepaired | f.VoterDiskChanged, what: str
+    ) -> None:
         tail = await self._process.log.tail(EVENTS)
-        key = f"{fact.stream}.{fact.voter}.{tail}"
+        key = f"{what}.{fact.voter}.{tail}"
         await self._process.append(fact, key=key, expect=self._fence)
 
 
@@ -92,11 +124,11 @@ async def scrub(process: Process, fence: Expect) -> None:
     scrubber = Scrubber(process, fence)
     await scrubber.learn()
     while True:
-        found = None
         with contextlib.suppress(Unreachable):
-            found = await look_twice(process.log)
-        if found is not None:
-            await scrubber.take(found)
+            held = await holdings(process.log.servers)
+            if held is not None:
+                await scrubber.look_at_disks(held)
+                await scrubber.take(await confirmed(lambda: _look(process.log)))
         await asyncio.sleep(SCRUB_SECONDS)
 
 

@@ -14,6 +14,7 @@ import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
+from ringrift.events.facts import Share
 from ringrift.log.errors import Unreachable
 from ringrift.log.login import Login, inbox_prefix, login_beside, tls_context, wants_tls
 from ringrift.log.topology import EVENTS, GAMES, STREAMS, WORK
@@ -23,6 +24,8 @@ QUIET_SECONDS = 0.5
 ANSWER_SECONDS_MAX = 3.0
 LOOKS, LOOK_SECONDS = 3, 1.0
 SCRUBBER = "scrubber"
+DISK_USED = "disk_used"
+"""key of a server's metadata"""
 _ASKING = "$SYS.REQ.SERVER.PING.JSZ"
 COMPARED = tuple(
     stream.name
@@ -58,6 +61,8 @@ class Held(Struct, frozen=True):
     """streams that this server leads"""
     members: Mapping[str, bool] = {}
     """servers of the cluster, and whether each takes part, as far as this server knows"""
+    disk: float | None = None
+    """share of its disk that is in use, as `ringrift voter disk` noted it; None if it did not"""
 
 
 class Damage(Struct, frozen=True, order=True):
@@ -150,7 +155,11 @@ def _held(answer: Mapping[str, Any]) -> Held:
         for peer in meta.get("replicas") or ()
     }
     leader = str(meta.get("leader") or "")
-    return Held(name, streams, leader, frozenset(led), members | {name: True})
+    metadata = answer["server"].get("metadata") or {}
+    disk = None
+    with contextlib.suppress(KeyError, msgspec.ValidationError):  # not noted, or by hand
+        disk = msgspec.convert(metadata[DISK_USED], Share, strict=False)
+    return Held(name, streams, leader, frozenset(led), members | {name: True}, disk)
 
 
 def damages(held: Sequence[Held]) -> list[Damage]:

@@ -71,6 +71,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     """address of `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
     """the tier of its scarcest resource, see `ringrift.deciders.fleet.pressure`"""
+    scarce: Text = ""
+    """that resource; empty without pressure"""
     machine: Machine | None = None
     code: str = ""
     """digest of the deciders that folded `folds`"""

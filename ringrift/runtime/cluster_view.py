@@ -81,7 +81,12 @@ class NodeView(Struct, frozen=True, kw_only=True):
     standing: nodes.Standing
     processes: int
     tier: str
+    scarce: str = ""
+    """the resource of that tier"""
     machine: Machine | None = None
+
+
+_QUIET = NodeView(standing="present", processes=0, tier="normal")
 
 
 class ClusterView(Struct, frozen=True, kw_only=True):
@@ -125,7 +130,8 @@ async def cluster_view(
     crashes = await crash_loops(log, beats, now())
     troubles = await troubles_in_force(log)
     known = await _nodes(log, beats)
-    tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
+    worst = max(known.values(), key=lambda node: _tier_index(node.tier), default=_QUIET)
+    tier = TIERS[_tier_index(worst.tier)]
     breakers = SharedBreakers(log, now)
     await breakers.load()
     broken = {target: breaker.why for target, breaker in breakers.all().items()}
@@ -141,6 +147,7 @@ async def cluster_view(
         voters=quorum.voters,
         wanted=wanted,
         running=places.keys(),
+        scarce=worst.scarce,
     )
     view = ClusterView(
         leader=quorum.leader,
@@ -221,11 +228,13 @@ async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
         # a heartbeat is newer than the fact that its node is missing
         node = found.get(beat.node)
         if node is None or not node.processes:
-            node = NodeView(standing="present", processes=0, tier="normal")
+            node = _QUIET
+        worse = _tier_index(beat.tier) > _tier_index(node.tier)
         found[beat.node] = replace(
             node,
             processes=node.processes + 1,
-            tier=max(node.tier, beat.tier, key=_tier_index),
+            tier=beat.tier if worse else node.tier,
+            scarce=beat.scarce if worse else node.scarce,
             machine=beat.machine or node.machine,
         )
     return dict(sorted(found.items()))

@@ -1,9 +1,10 @@
-"""The controls that every process obeys: pauses, the operation settings in force, and the work
-assigned to its node."""
+"""The controls that every process obeys: pauses, the operation settings in force, the work assigned
+to its node, and voters whose disks are short."""
 
 from typing import Any
 
 from ringrift.deciders.context import Pauses
+from ringrift.deciders.fleet.pressure import takes_work
 from ringrift.events import Fact
 from ringrift.events.facts import (
     NodeAssigned,
@@ -12,6 +13,8 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     SettingsChanged,
+    Tier,
+    VoterDiskChanged,
 )
 from ringrift.events.settings import OperationSettings
 from ringrift.log import read
@@ -20,7 +23,10 @@ from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
 QUARANTINES = (NodeQuarantined, NodeReleased)
-CONTROLS = (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned, *QUARANTINES)
+CONTROLS = (
+    *(SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned, VoterDiskChanged),
+    *QUARANTINES,
+)
 
 
 class Controls:
@@ -35,6 +41,8 @@ class Controls:
         urgent work"""
         self.quarantined = ""
         """why this node is"""
+        self.short_voters: dict[str, Tier] = {}
+        """voters whose disks are so full that no new work may begin"""
         self._log, self._node, self._logger = log, node, logger
 
     def allows(self, kind: str) -> bool:
@@ -66,6 +74,10 @@ class Controls:
         elif isinstance(event, QUARANTINES) and event.node == self._node:
             self.quarantined = event.why if isinstance(event, NodeQuarantined) else ""
             self._logger.info(type(event).__name__, why=event.why)
+        elif isinstance(event, VoterDiskChanged):
+            self.short_voters.pop(event.voter, None)
+            if not takes_work({"disk": event.tier}):
+                self.short_voters[event.voter] = event.tier
         elif isinstance(event, (PipelinePaused, PipelineResumed)):
             self.pauses = self.pauses.after(event)
             name, why = type(event).__name__, event.why

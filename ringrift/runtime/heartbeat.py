@@ -52,6 +52,7 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
     if work := work_of(process.name):
         busy_seconds = process.condition.busy_seconds(process.clock.monotonic())
         process.metrics.set("ringrift_busy_seconds_total", busy_seconds, work)
+    scarce, tier = pressure.worst(process.tiers)
     heartbeat = Heartbeat(
         consumer=process.name,
         node=process.node,
@@ -64,7 +65,8 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         code=code_version() if process.folds else "",
         left=left,
         health=process.health_address,
-        tier=pressure.worst(process.tiers)[1],
+        tier=tier,
+        scarce=scarce or "",
         lag=process.condition.lag_events,
         cores=cores(),
         threads=threads() if work != "export" else 1,

@@ -39,7 +39,7 @@ _OBSERVED: Facts = (
     *(f.ConsumerPresenceChanged, f.CrashLoopChanged),
 )
 _SAMPLED: Facts = (f.UtilisationSampled,)
-_REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired)
+_REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 _LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
@@ -72,7 +72,10 @@ WRITTEN_BY_ALL: Facts = (
 KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
 """Facts by which every reader knows whose facts count."""
 QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
-READ_BY_ALL: Facts = (*KEYS, *STEERING, f.NodeAssigned, f.NodePressureChanged, *QUARANTINES)
+READ_BY_ALL: Facts = (
+    *(*KEYS, *STEERING, *QUARANTINES),
+    *(f.NodeAssigned, f.NodePressureChanged, f.VoterDiskChanged),
+)
 COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (

@@ -69,6 +69,8 @@ def _why_not(process: Process, kind: str) -> str:
         return f"{resource} is in its {tier} tier"
     if process.controls.quarantined:
         return f"node {process.node} is quarantined: {process.controls.quarantined}"
+    for voter, tier in process.controls.short_voters.items():
+        return f"the disk of voter {voter} is in its {tier} tier"
     if not process.breakers.allows(node_target(process.node)):
         return f"node {process.node} is quarantined"
     return ""

@@ -12,6 +12,7 @@ within seconds, without a word. So the identity is written to the store when it 
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.log.errors import ServerError
+from ringrift.log.holdings import DISK_USED
 from ringrift.server.conf_text import read_conf
-from ringrift.server.configuration import CONF_FILE
+from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json
 from ringrift.server.roles import SYSTEM_ACCOUNT
 
 IDENTITY_FILE, STAMP_FILE = "ops/identity.json", "ringrift.json"
@@ -168,6 +170,24 @@ def write_made(home: Path, made: Made) -> None:
     _write(home / IDENTITY_FILE, msgspec.json.encode(made))
 
 
+def note_disk(home: Path, used: float) -> bool:
+    """Note in the configuration which share of the voter's disk is in use, in whole hundredths; the
+    server tells it to all who may ask what it holds. Whether it has changed, so that the server has
+    to read its configuration again. Raises ServerError if the file is not as `ringrift cluster
+    init` writes it, or cannot be written."""
+    path, share = home / VOTER_FILE, f"{math.floor(used * 100) / 100:.2f}"
+    try:
+        settings = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        metadata = settings.get("server_metadata", {})
+        if metadata.get(DISK_USED) == share:
+            return False
+        settings["server_metadata"] = metadata | {DISK_USED: share}
+        _write(path, as_json(settings).encode(), like=path.stat())
+    except (OSError, msgspec.DecodeError) as error:
+        raise ServerError(f"{path}: how full the disk is cannot be noted ({error})") from error
+    return True
+
+
 def new_cluster() -> str:
     """An identity for a cluster."""
     return secrets.token_hex(8)
@@ -233,7 +253,12 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
         ) from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, like: os.stat_result | None = None) -> None:
+    """Write a file whole or not at all, `like` one that it replaces: with its owner and mode."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content + b"\n")
+    part.touch(mode=0o600 if like else 0o666)
+    if like:
+        os.chown(part, like.st_uid, like.st_gid)
+        part.chmod(like.st_mode)
+    part.write_bytes(content.rstrip() + b"\n")
     part.replace(path)

@@ -24,6 +24,11 @@ IRREPLACEABLE = 0.5
 """the value of a role without a standby, and of the quorum of a single server"""
 
 Level = Literal["HEALTHY", "WARNING", "CRITICAL"]
+_RELIEF = {
+    "ram": "run fewer workers on the node under pressure, or give it more memory",
+    "disk": "free some on the node under pressure; it takes no tickets while less than 5 % is free",
+    "files": "allow the processes of the node under pressure more open files (`ulimit -n`)",
+}
 
 
 class Resilience(Struct, frozen=True):
@@ -60,10 +65,11 @@ def resilience(
     voters: int,
     wanted: Collection[str],
     running: Collection[str],
+    scarce: str = "",
 ) -> Resilience:
-    """Resilience from the worst memory tier, the holders of the leased roles, the roles for which
-    another node stands by, the quorum, the number of servers, and the wanted and running
-    processes."""
+    """Resilience from the worst tier of a resource of a node, the `scarce` one, the holders of the
+    leased roles, the roles for which another node stands by, the quorum, the number of servers, and
+    the wanted and running processes."""
     alone = [role for role, holder in roles.items() if holder and role not in standbys]
     vacant = [role for role, holder in roles.items() if holder is None]
     missing = [name for name in wanted if name not in running]
@@ -90,7 +96,7 @@ def resilience(
         remedy = "run a second node with the role coordinator"
         found.append(f"standby: no other node stands by as {', '.join(alone)}; {remedy}")
     if memory < 1.0:
-        found.append("memory: run fewer workers on the node under pressure, or give it more memory")
+        found.append(f"{scarce or 'memory'}: {_RELIEF.get(scarce, _RELIEF['ram'])}")
     if missing:
         found.append(missing_advice(missing))
     return Resilience(*parts, score, verdict, tuple(found))

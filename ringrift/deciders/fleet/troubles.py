@@ -84,6 +84,13 @@ RULES = (
         item=("stream",),
     ),
     _failure(
+        "voter disk short",
+        (f.VoterDiskChanged,),
+        (),
+        "{0.used:.0%} of its disk is in use, so no worker takes tickets: free some there",
+        begins=lambda fact: fact.tier not in ("normal", "caution"),
+    ),
+    _failure(
         "archive failing",
         (f.ArchiveFailed,),
         (f.ArchiveRecovered,),

@@ -1,6 +1,7 @@
-"""Copies of streams on voters."""
+"""Copies of streams on voters, and the disks they are on."""
 
-from ringrift.events.facts.vocabulary import Count, Fact, Positive, Text, Token
+from ringrift.events.facts.nodes import Tier
+from ringrift.events.facts.vocabulary import Count, Fact, Positive, Share, Text, Token
 
 
 class ReplicaDamaged(Fact, subject="replica.{voter}.damaged"):
@@ -21,3 +22,13 @@ class ReplicaRepaired(Fact, subject="replica.{voter}.repaired"):
     voter: Token
     stream: Text
     replaced: bool
+
+
+class VoterDiskChanged(Fact, subject="replica.{voter}.disk-changed"):
+    """The disk of `voter` entered another tier; `used` is the share in use, 0..1. From `warning` on
+    no worker takes a ticket. `used` is 0 for a voter that left the cluster."""
+
+    voter: Token
+    tier: Tier
+    previous: Tier
+    used: Share

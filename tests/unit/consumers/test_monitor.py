@@ -54,6 +54,19 @@ async def test_a_node_is_recorded_when_it_joins_and_when_it_leaves(
     assert changes == [(True, False), (False, True)]
 
 
+async def test_processes_that_started_later_than_the_monitor_are_missed(system: System) -> None:
+    known = Known()
+    known.present.add("gpu1")
+    for instance, stopped in (("one", True), ("two", False)):
+        await system.write(ConsumerStarted(**CRASHED, instance=instance, version="1"))
+        if stopped:
+            await system.write(ConsumerStopped(**CRASHED, instance=instance, why="ended"))
+        # once its heartbeats have expired
+        await known.read_lives(system.log)
+        (change,) = known.changes({})
+        assert change.left == stopped
+
+
 async def test_a_silent_node_is_recorded_as_missing(system: System, process: Process) -> None:
     async with running(monitor.main(process)):
         await process.presence.beat(HEARTBEAT)

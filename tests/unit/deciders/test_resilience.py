@@ -56,6 +56,11 @@ def test_a_part_at_zero_is_a_warning(change: dict[str, Any]) -> None:
     assert len(found.advice) == 1
 
 
+def test_the_advice_names_what_is_short() -> None:
+    found = resilience(**WELL | {"tier": "warning", "scarce": "disk"})
+    assert found.advice[0].startswith("disk: free some on the node")
+
+
 def test_a_lost_quorum_is_critical() -> None:
     assert resilience(**WELL | {"level": "LOST"}).level == "CRITICAL"
 

@@ -21,6 +21,7 @@ from ringrift.events.facts import (
     PipelineResumed,
     SelfplayFinished,
     TrainingFailed,
+    VoterDiskChanged,
 )
 from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log.errors import LogUnavailable
@@ -230,6 +231,17 @@ async def test_memory_pressure_refuses_tickets(system: System) -> None:
         await worker.waits_because("ram is in its warning tier")
         assert worker.tickets == []
         await relieve(worker.process, {"ram": 0.5})
+        await until(lambda: len(worker.tickets) == 3)
+
+
+async def test_the_short_disk_of_a_voter_refuses_tickets(system: System) -> None:
+    worker = Worker(system)
+    short = VoterDiskChanged(voter="c", tier="warning", previous="normal", used=0.95)
+    await system.write(short)
+    await system.request()
+    async with running(worker.follow_controls(), worker.run()):
+        await worker.waits_because("the disk of voter c is in its warning tier")
+        await system.write(replace(short, tier="normal", previous="warning", used=0.5))
         await until(lambda: len(worker.tickets) == 3)
 
 

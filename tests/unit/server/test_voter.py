@@ -11,7 +11,7 @@ from ringrift.errors import CommandError
 from ringrift.log.errors import ServerError
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import VOTER_FILE
-from ringrift.server.voter import check, configured, peer_id, read_made, read_stamp
+from ringrift.server.voter import check, configured, note_disk, peer_id, read_made, read_stamp
 
 NODES = "a=10.0.0.1,b=10.0.0.2,c=10.0.0.3"
 
@@ -155,3 +155,16 @@ def test_the_configuration_language_is_read(tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text("a: [1, 2")
     with pytest.raises(ServerError, match=r"bad.conf cannot be read: line 1"):
         read_conf(tmp_path / "bad.conf")
+
+
+def test_the_use_of_the_disk_is_noted_in_hundredths(home: Path) -> None:
+    before = (home / VOTER_FILE).read_text()
+    assert note_disk(home, 0.9678)
+    assert read_conf(home / VOTER_FILE)["server_metadata"] == {"disk_used": "0.96"}
+    assert not note_disk(home, 0.961)
+    assert (home / VOTER_FILE).stat().st_mode & 0o777 == 0o600
+    change(home, ',\n  "server_metadata": {\n    "disk_used": "0.96"\n  }', "")
+    assert (home / VOTER_FILE).read_text() == before
+    (home / VOTER_FILE).write_text("server_name: a\n")
+    with pytest.raises(ServerError, match="how full the disk is cannot be noted"):
+        note_disk(home, 0.5)
