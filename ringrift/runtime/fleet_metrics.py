@@ -1,5 +1,5 @@
-"""The metrics of the whole fleet, from heartbeats and facts: what a Prometheus needs that cannot
-reach every node.
+"""The metrics of the whole fleet, from heartbeats, facts, and the answers of every process: what a
+Prometheus needs that cannot reach every node.
 
 `Fleet` measures at most once in `KEPT_SECONDS`, and reads the facts that it counts only once. At
 most `NODES_MAX` nodes have metrics of their own."""
@@ -18,6 +18,7 @@ from ringrift.events import facts as f, type_of
 from ringrift.log import read
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
+from ringrift.runtime import fleet_processes
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.runtime.metrics import Metrics
 
@@ -71,6 +72,7 @@ class Fleet:
                 for work, seconds in node.busy.items():
                     share = seconds / (sample.seconds * node.cores)
                     metrics.set("ringrift_node_used_ratio", share, name, work)
+        metrics.registry.register(await fleet_processes.ask(self._log, beats))
         return metrics
 
     async def _count(self) -> None:

@@ -102,7 +102,8 @@ _READ_ANYWHERE = (
     "$JS.API.CONSUMER.NAMES.*",
     "$JS.API.CONSUMER.LIST.*",
 )
-_ASK = ("$SRV.>", f"{FLEET}.*.*.*.health", f"{FLEET}.*.*.*.metrics")
+_METRICS = (f"{FLEET}.*.*.*.metrics",)
+_ASK = ("$SRV.>", f"{FLEET}.*.*.*.health", *_METRICS)
 _STEER = (f"{FLEET}.*.*.*.level", f"{FLEET}.*.*.*.stack")
 _ANSWER = (f"{FLEET_INBOX}.>",)
 """asking processes as services, and answering. The inbox is one of its own: who may write there
@@ -134,6 +135,8 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
         publish=(*(found["oncall"].publish or ()), *_STEP_DOWN, *_ASK, *_STEER),
         subscribe=_listening("oncall"),
     )
+    gateway = found["coordinator"]  # `/metrics/fleet` asks every process
+    found["coordinator"] = replace(gateway, publish=(*(gateway.publish or ()), *_METRICS))
     found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
     found["viewer"] = Role(publish=(*_reading(), *_ASK), subscribe=_listening("viewer"))
     found["edge"] = Role(

@@ -163,7 +163,7 @@ def test_the_log_of_the_simulator_is_linearizable(judge: Judge, tmp_path: Path, 
 
 
 @contextlib.asynccontextmanager
-async def contending(history: History, url: str, count: int = 3) -> AsyncIterator[None]:
+async def contending(history: History, url: str, count: int = 6) -> AsyncIterator[None]:
     """Clients that contend until the block ends."""
     names = [f"client{number}" for number in range(count)]
     logs = [await JetStreamLog.open(url, name=name) for name in names]
@@ -196,4 +196,4 @@ async def test_a_cluster_under_faults_is_linearizable(
     status, text = judge(history.write(tmp_path / "history.jsonl"))
     print(text)
     assert status == 0, text
-    assert len(history.operations) > 100
+    assert len(history.operations) > 50

@@ -12,12 +12,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from support.nats_tool import as_role, nats, needs_nats
 from support.secured import Place, secured
 from support.waiting import eventually
 
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.log.presence import Heartbeat
+from ringrift.runtime import fleet_processes
 from ringrift.runtime.process import Process
 from ringrift.runtime.service import serving
 
@@ -152,6 +155,21 @@ async def test_a_role_is_asked_under_its_own_names_only(fleet: Fleet) -> None:
     assert heard == []
     await viewer.close()
     await worker.close()
+
+
+async def test_one_process_has_the_metrics_of_all(fleet: Fleet) -> None:
+    for role in ("coordinator", "viewer"):
+        asking = await fleet.place.log(role)
+        info = await fleet.place.log("viewer")
+        instance = (await fleet.info(info))["metadata"]["instance"]  # type: ignore[index]
+        known = {"consumer": "clock", "node": "n7", "doing": "", "pid": 1, "seq": 0, "errors": 0}
+        beat = Heartbeat(**known, instance=instance, folds={})
+        gone = replace(beat, instance="gone")
+        answers = await fleet_processes.ask(asking, [beat, gone])
+        (sample,) = answers.families["ringrift_consumer_alive"].samples
+        assert sample.labels == {"consumer": "clock", "node": "n7", "process": instance}
+        await asking.close()
+        await info.close()
 
 
 @needs_nats

@@ -14,6 +14,7 @@ from ringrift.events.facts import NodeJoined, TrainingFailed, VelocityChanged
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.runtime import fleet_metrics
 from ringrift.runtime.fleet_metrics import Fleet, targets
+from ringrift.runtime.fleet_processes import merged
 from ringrift.runtime.metrics import Metrics
 
 BEAT = Heartbeat(
@@ -127,3 +128,22 @@ async def test_only_addresses_that_can_be_reached_are_targets(system: System) ->
         "lan": ("10.0.0.7:8793",),
         "open": ("open:8792",),
     }
+
+
+def test_a_process_answers_for_itself_only() -> None:
+    own, lies = Metrics(consumer="planner", node="elsewhere"), Metrics()
+    own.set("ringrift_consumer_alive", 1)
+    lies.set("ringrift_quorum_margin", 7)
+    other = replace(BEAT, instance="j")
+    found = Metrics()
+    found.set("ringrift_quorum_margin", 1)
+    answers = [(BEAT, own.text() + lies.text()), (other, own.text()), (BEAT, b"\xff{")]
+    found.registry.register(merged(answers))
+    text = found.text().decode()
+    assert text.count("ringrift_consumer_alive{") == 2
+    assert 'ringrift_consumer_alive{consumer="selfplay",node="n",process="j"} 1.0' in text
+    assert [line for line in text.splitlines() if line.startswith("ringrift_quorum_margin")] == [
+        "ringrift_quorum_margin 1.0"
+    ]
+    assert 'process_cpu_seconds_total{consumer="selfplay",node="n",process="i"}' in text
+    assert "elsewhere" not in text
