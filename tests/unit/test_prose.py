@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ def prose_of(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string.replace("_", " ")
 
 
+@cache  # every file is read once, not once for each phrase
+def lines_of(path: Path) -> list[tuple[int, str]]:
+    return list(prose_of(path))
+
+
+@cache
 def pages() -> list[Path]:
     found = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "nats.conf")]
     for folder, pattern in (("ringrift", "*.py"), ("tests", "*.py"), ("docs", "*.md")):
@@ -72,7 +79,7 @@ def test_a_phrase_is_not_used(phrase: str) -> None:
         f"{path.relative_to(ROOT)}:{line}"
         for path in pages()
         if not any(part in str(path) for part in ALLOWED.get(phrase, ()))
-        for line, text in prose_of(path)
+        for line, text in lines_of(path)
         if pattern.search(text)
     ]
     assert not found, f"write: {PHRASES[phrase]}"

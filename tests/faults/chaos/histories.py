@@ -31,7 +31,7 @@ _EVENTS = type_of(ConsumerStarted).filter(LOG)
 
 
 class Operation(Struct, kw_only=True, rename={"returned": "return"}):
-    """One call: `ok` is None while nobody knows whether it succeeded."""
+    """One call: `ok` is None without an answer."""
 
     client: str
     op: str
