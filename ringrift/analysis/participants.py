@@ -173,9 +173,6 @@ def _is_missing(name: str) -> bool:
 
 
 def _load(data: bytes, digest: str, config: str) -> Model:
-    import torch
+    from ringrift.learning.models import model_of
 
-    from ringrift.learning.families import model_of
-
-    torch.set_num_threads(threads())
-    return model_of(data, digest=digest, config=config)
+    return model_of(data, digest=digest, config=config, threads=threads())

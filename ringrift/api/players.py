@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ringrift.api.game import Game
-from ringrift.learning.families import checkpoint_of, model_of
+from ringrift.learning.families import checkpoint_of
+from ringrift.learning.models import model_of
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import Config, Position

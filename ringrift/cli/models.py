@@ -76,7 +76,7 @@ async def transfer(
         publish: Store it, and record the fact that it exists.
     """
     from ringrift.insight.models import model_store
-    from ringrift.nets.checkpoint import digest_of
+    from ringrift.nets.header import digest_of
 
     if output is None and not publish:
         raise CommandError("the network would be lost: give --output FILE, --publish, or both")

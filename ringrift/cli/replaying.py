@@ -18,7 +18,7 @@ async def replay_game(
         decisions: How many, chosen by the game's id.
     """
     from ringrift.insight.board.recorded_game import find_fact
-    from ringrift.learning.families import model_of
+    from ringrift.learning.models import model_of
     from ringrift.learning.shards import GameRejected, check_game
     from ringrift.log.blobs import Blobs
     from ringrift.log.topology import MODEL_BUCKET

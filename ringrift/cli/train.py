@@ -50,7 +50,7 @@ async def train(
     from ringrift.cluster import networks
     from ringrift.insight.models import hand_training, model_store
     from ringrift.learning.families import checkpoint_of
-    from ringrift.nets.checkpoint import digest_of
+    from ringrift.nets.header import digest_of
 
     if not shards:
         raise CommandError("there is nothing to train on: give --shards FILE|DIGEST ...")

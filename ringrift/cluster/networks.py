@@ -12,7 +12,7 @@ from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS, MODEL_BUCKET
-from ringrift.nets.checkpoint import digest_of
+from ringrift.nets.header import digest_of
 
 GENERATION = 0
 """of networks that the loop did not train"""

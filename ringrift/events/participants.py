@@ -21,6 +21,10 @@ MODEL_DIGITS = 12
 CONFIG_DIGITS = 6
 """24 bits distinguish the few configs of one network, harness and budget"""
 BASELINE = "baseline"
+MINIMAX_SEATS = 2
+POSITIONS_A_SIMULATION = 8
+"""positions of a depth-first search in place of one simulation: their ladders of budgets differ by
+this, and a simulation of Gumbel search takes about three times as long"""
 _IN_NAME = frozenset({"participant", "harness", "model", "simulations"})
 _DEFAULTS = {field.name: field.default for field in fields(Seat) if field.name not in _IN_NAME}
 
@@ -41,6 +45,28 @@ def seat(
     # converted rather than constructed, so that the values are validated
     unnamed = msgspec.convert({**given, "evaluator": evaluator, **options}, Seat)
     return replace(unnamed, participant=participant(unnamed))
+
+
+def kind_of(architecture: str) -> str:
+    """Kind of model of an architecture, one of `ringrift.search.harness.MODEL_KINDS`. Names say it,
+    so that it is known without the code of the architecture."""
+    if not architecture.startswith("nnue"):
+        return "network"
+    return "nnue_policy" if architecture.startswith("nnue_policy") else "nnue"
+
+
+def network_seat(
+    model: str, simulations: int, *, kind: str = "network", seats: int = 2, **options: int
+) -> Seat:
+    """The seat by which the loop plays a network in games of `seats`: Gumbel search, or minimax or
+    max-n if it has no policy; `options` are those of Gumbel search."""
+    if kind != "nnue":
+        evaluator = "network" if kind == "network" else "nnue"
+        options = {"simulations": simulations, **options}
+        return seat("gumbel", model=model, evaluator=evaluator, **options)
+    harness = "minimax" if seats == MINIMAX_SEATS else "maxn"
+    positions = simulations * POSITIONS_A_SIMULATION
+    return seat(harness, model=model, evaluator="nnue", simulations=positions)
 
 
 def participant(seat: Seat) -> str:

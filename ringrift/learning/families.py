@@ -1,8 +1,7 @@
-"""Families of networks, towers and NNUEs: how each is trained, loaded and evaluated."""
+"""Families of networks, towers and NNUEs: how each is trained and stored."""
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from ringrift.learning.batches import Sampled
@@ -11,14 +10,13 @@ from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batcher, NnueBatcher
-from ringrift.nets.checkpoint import Checkpoint, CheckpointError, TowerCheckpoint, weights_of
-from ringrift.nets.evaluator import Evaluator, NnueEvaluator
+from ringrift.nets.checkpoint import Checkpoint, TowerCheckpoint, weights_of
 from ringrift.nets.nnue import network as nnue
+from ringrift.nets.nnue.stored import is_nnue
 from ringrift.nets.shapes import AUXILIARY, NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.nets.tensors import Arrays
 from ringrift.rules.geometry import geometry
-from ringrift.search.harness import Model
 
 
 class TowerTrainer(Trainer):
@@ -92,22 +90,7 @@ def trainer_of(architecture: str) -> type[Trainer]:
 
 
 def checkpoint_of(data: bytes, *, digest: str | None = None) -> Checkpoint[Any]:
-    """Return the checked header and weights of a model. Raises CheckpointError, also if `digest` is
+    """Return the checked header and weights of a model. Raises also if `digest` is
     given and is not that of the bytes."""
-    kind = nnue.NnueCheckpoint if nnue.is_nnue(data) else TowerCheckpoint
+    kind = nnue.NnueCheckpoint if is_nnue(data) else TowerCheckpoint
     return kind.parse(data, digest=digest)
-
-
-def model_of(data: bytes, *, digest: str, config: str) -> Model:
-    """Return a model for games of `config` on this machine; an NNUE always on the CPU. Raises
-    CheckpointError, also if the bytes do not have the digest or are for another config, whose
-    boards compiled code would read beyond their end."""
-    checkpoint = checkpoint_of(data, digest=digest)
-    if checkpoint.header.config_key != config:
-        raise CheckpointError(f"{digest} is for {checkpoint.header.config_key}, not {config}")
-    network = checkpoint.network()
-    if isinstance(network, nnue.Nnue):
-        evaluator = NnueEvaluator(checkpoint.header.config, network)
-        return Model(evaluator.evaluate, evaluator.has_policy, evaluator.network)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Model(Evaluator(checkpoint.header.config, network, device=device).evaluate)

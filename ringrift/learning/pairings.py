@@ -3,13 +3,12 @@
 They are derived from the properties of the harnesses in the registry, so that a new harness is
 measured without a change here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple
 
 from ringrift.events.facts import Seat
-from ringrift.events.participants import seat
-from ringrift.nets.shapes import NNUES
+from ringrift.events.participants import network_seat, seat
 from ringrift.rules.config import Config
 from ringrift.search.harness import HARNESSES, MODEL_KINDS, compatible
 
@@ -47,19 +46,24 @@ class Pairing(NamedTuple):
 
 
 def strength(
-    model: str, simulations: int, against: Sequence[str] = AGAINST, *, kind: str = "network"
+    model: str,
+    simulations: int,
+    against: Sequence[str] = AGAINST,
+    *,
+    kind: str = "network",
+    seats: int = 2,
 ) -> list[Pairing]:
-    """Return the matches that measure a network: Gumbel search with a budget against `against`, and
-    its bare policy, if it has one, against random."""
-    me = seat("gumbel", model=model, simulations=simulations)
+    """Return the matches that measure a network: its usual search with a budget against `against`,
+    and its bare policy, if it has one, against random."""
+    me = network_seat(model, simulations, kind=kind, seats=seats)
     opponents = {
         "random": RANDOM,
         "heuristic": HEURISTIC,
-        "self2": seat("gumbel", model=model, simulations=2 * simulations),
+        "self2": network_seat(model, 2 * simulations, kind=kind, seats=seats),
     }
     found = [Pairing(me, opponents[name]) for name in AGAINST if name in against]
     if "random" in against and MODEL_KINDS[kind][1]:
-        found.append(Pairing(seat("policy", model=model), RANDOM))
+        found.append(Pairing(_seated("policy", model, 0, kind), RANDOM))
     return found
 
 
@@ -88,12 +92,6 @@ def ladder(
     ]
 
 
-def kind_of(architecture: str) -> str:
-    """Return the kind of model, one of `MODEL_KINDS`, of an architecture."""
-    shape = NNUES.get(architecture)
-    return "network" if shape is None else "nnue_policy" if shape.policy else "nnue"
-
-
 def gauntlet(
     config: Config, model: str, simulations: int, *, kind: str = "network"
 ) -> list[Pairing]:
@@ -106,10 +104,13 @@ def gauntlet(
     return [Pairing(me, baseline) for me in players for baseline in (RANDOM, HEURISTIC)]
 
 
-def round_robin(models: Sequence[str], simulations: int) -> list[Pairing]:
-    """Return the matches of every two networks with Gumbel search (requirement G09.12)."""
-    seats = [seat("gumbel", model=model, simulations=simulations) for model in models]
-    return [Pairing(one, other) for one, other in combinations(seats, 2)]
+def round_robin(models: Mapping[str, str], simulations: int, *, seats: int = 2) -> list[Pairing]:
+    """Return the matches of every two networks, given with their kinds, under their usual search
+    (requirement G09.12)."""
+    found = [
+        network_seat(model, simulations, kind=kind, seats=seats) for model, kind in models.items()
+    ]
+    return [Pairing(one, other) for one, other in combinations(found, 2)]
 
 
 def _seated(name: str, model: str | None, simulations: int, kind: str) -> Seat:

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from ringrift.events.facts import GameCompleted, Seat
-from ringrift.events.participants import seat
+from ringrift.events.facts import GameCompleted, ReanalysisRequested, Seat, SelfplayPlanned
+from ringrift.events.participants import network_seat, seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
@@ -24,7 +24,7 @@ from ringrift.rules.notation import tokens
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.boards import Boards
 from ringrift.search.gumbel.player import GumbelSearch
-from ringrift.search.harness import HARNESSES, Model, Setup, make_player
+from ringrift.search.harness import HARNESSES, Model, Setup, kind_of, make_player
 from ringrift.search.lockstep import load
 from ringrift.search.players import Decision, Explainer, Player
 from ringrift.search.splitmix import seed_of, uniform
@@ -99,10 +99,12 @@ def play_out(
     batch: int,
     pie: bool = False,
     plies_max: int = PLIES_MAX,
+    learn: bool = False,
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends.
 
-    Raises RuntimeError for a game of more than `plies_max` plies."""
+    Decisions are recorded if the policy of the player is a target, or all with `learn`. Raises
+    RuntimeError for a game of more than `plies_max` plies."""
     load(GumbelSearch)  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
@@ -117,7 +119,7 @@ def play_out(
         if not live:
             return
         began = time.perf_counter()
-        _one_decision(roster, opening, boards, live, host)
+        _one_decision(roster, opening, boards, live, host, learn=learn)
         share = (time.perf_counter() - began) / len(live)
         for slot, game in list(live.items()):
             game.seconds += share
@@ -130,7 +132,13 @@ def play_out(
 
 
 def _one_decision(
-    roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], host: Host
+    roster: Sequence[Player],
+    opening: Player,
+    boards: Boards,
+    live: dict[int, _Game],
+    host: Host,
+    *,
+    learn: bool,
 ) -> None:
     """Advance every live game by one decision and the forced plies after it; players choose for as
     many positions at once as the host allows."""
@@ -145,7 +153,7 @@ def _one_decision(
         seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
         decisions = player.choose(table.states[group], np.array(seeds, np.uint64))
         for slot, decision in zip(group, decisions, strict=True):
-            if index != OPENING and player.searches:
+            if index != OPENING and (player.searches or learn):
                 live[slot].decisions.append(target_of(int(table.plies[slot]), decision))
             moves[slot] = decision.move
     boards.play(list(moves), list(moves.values()))
@@ -217,6 +225,18 @@ def game_fact(
     )
 
 
+def usual_seat(
+    config: Config, plan: SelfplayPlanned | ReanalysisRequested, model: Model | None, **options: int
+) -> Seat:
+    """Return the seat that produces targets for a plan: Gumbel search with the heuristic, or the
+    usual search of the network."""
+    if not plan.model:
+        options = {"simulations": plan.simulations, **options}
+        return seat("gumbel", model=None, evaluator=None, **options)
+    kind = kind_of(model)
+    return network_seat(plan.model, plan.simulations, kind=kind, seats=config.seats, **options)
+
+
 def play_games(
     ticket: SelfplayTicket,
     settings: SelfplaySettings,
@@ -236,7 +256,9 @@ def play_games(
         "considered": settings.considered,
         "noise_plies": settings.noise_plies,
     }
-    same = seat(harness, model=plan.model, simulations=plan.simulations, **options)
+    same = usual_seat(config, plan, model, **options)
+    if same.harness == "gumbel" and harness != "gumbel":
+        same = seat(harness, model=plan.model, simulations=plan.simulations, **options)
     player = player_of(config, same, model, host.threads)
     pie = settings.pie and config.seats == 2
     numbers = range(ticket.first_game, ticket.first_game + ticket.games)
@@ -244,7 +266,9 @@ def play_games(
 
     # A share of the openings are ones that the player finds balanced.
     share = settings.even_openings if plan.model else 0.0
-    openings = [_opening(seed, settings.opening_plies) for seed in seeds]
+    # a search without noise would play the same game again and again
+    plies = settings.opening_plies if player.searches else settings.noise_plies
+    openings = [_opening(seed, plies) for seed in seeds]
     even = [index for index, seed in enumerate(seeds) if uniform(U(seed), EVEN_STREAM) < share]
     wanted = [openings[index].seed for index in even]
     chosen = even_openings(config, player, wanted, pie=pie, between=host.between)
@@ -257,7 +281,9 @@ def play_games(
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
     batch, longest = min(ticket.games, HARNESSES[harness].lockstep), settings.max_moves
-    games = play_out(config, [player], starts, host, batch=batch, pie=pie, plies_max=longest)
+    games = play_out(
+        config, [player], starts, host, batch=batch, pie=pie, plies_max=longest, learn=True
+    )
     version = plan.settings_version
     for game in games:
         yield game_fact(

@@ -26,8 +26,9 @@ from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
 from ringrift.nets.batch import Batcher, NnueBatcher, to_device
-from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of, load_weights
+from ringrift.nets.checkpoint import Checkpoint, load_weights
 from ringrift.nets.evaluator import in_chunks
+from ringrift.nets.header import CheckpointError, digest_of
 from ringrift.nets.shapes import canonical
 from ringrift.nets.tensors import Arrays
 

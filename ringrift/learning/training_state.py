@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ringrift.errors import Permanent
 from ringrift.events.settings import TrainingSettings
-from ringrift.nets.checkpoint import CheckpointError, load_weights, weights_of
+from ringrift.nets.checkpoint import load_weights, weights_of
+from ringrift.nets.header import CheckpointError
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 
 FORMAT: Final = 1

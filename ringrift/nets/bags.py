@@ -20,6 +20,7 @@ from ringrift.nets.arrays import Codes, Int16s, Int64s, States
 from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
+from ringrift.rules.layout import Words
 from ringrift.rules.move_cells import move_cells
 
 
@@ -78,7 +79,7 @@ def rows_max(geo: Geometry, codes: Codes) -> int:
 
 
 @compiled
-def _named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> int:
+def named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> int:
     """Write the rows of the cells that have a role of their own; return their number."""
     t = mv.move_type(m)
     used = at
@@ -104,6 +105,23 @@ def _named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> i
 
 
 @compiled
+def collapsing_cells(geo: Geometry, s: Words, m: int, cells: Int16s) -> int:
+    """Write the cells of the line, window or region of a move; return their number, 0 for a move
+    without any."""
+    return move_cells(geo, s, m, cells) if (_SETS >> mv.move_type(m)) & 1 else 0
+
+
+@compiled
+def kind_of(m: int, size: int) -> int:
+    """Return the kind of a move with `size` collapsing cells."""
+    t = mv.move_type(m)
+    count = mv.move_n(m) if t == mv.PLACE else 0
+    while size >> count and t != mv.PLACE:
+        count += 1
+    return t * KIND_COUNTS + count
+
+
+@compiled
 def fill_bags(
     geo: Geometry,
     states: States,
@@ -125,22 +143,17 @@ def fill_bags(
         base = i * geo.width * geo.width * ROLES
         for j in range(offsets[i], offsets[i + 1]):
             m = codes[j]
-            t = mv.move_type(m)
             bags.starts[j] = used
             bags.positions[j] = i
-            count = mv.move_n(m) if t == mv.PLACE else 0
-            named = _named_cells(m, base, grid_of, rows, used)
+            named = named_cells(m, base, grid_of, rows, used)
             for r in range(used, used + named):
                 weights[r] = 1.0
             used += named
-            if (_SETS >> t) & 1:
-                size = move_cells(geo, states[i], m, cells)
-                for k in range(size):
-                    rows[U(used + k)] = base + grid_of[U(cells[k])] * ROLES + Role.COLLAPSES
-                    weights[U(used + k)] = 1.0 / size
-                used += size
-                while size >> count:
-                    count += 1
-            bags.kinds[j] = t * KIND_COUNTS + count
+            size = collapsing_cells(geo, states[i], m, cells)
+            for k in range(size):
+                rows[U(used + k)] = base + grid_of[U(cells[k])] * ROLES + Role.COLLAPSES
+                weights[U(used + k)] = 1.0 / size
+            used += size
+            bags.kinds[j] = kind_of(m, size)
     bags.starts[codes.size] = used
     return used

@@ -1,5 +1,4 @@
-"""Evaluation of positions by a network: states and legal moves in, logits and values out. Towers
-compute in floats, NNUEs in integers on the CPU."""
+"""Evaluation of positions by a tower: states and legal moves in, logits and values out."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,11 +8,8 @@ import torch
 
 from ringrift.nets.architectures import Tower
 from ringrift.nets.arrays import Codes, Floats, Int64s, States
-from ringrift.nets.bags import Bags
-from ringrift.nets.batch import Batcher, NnueBatcher, to_device
-from ringrift.nets.checkpoint import CheckpointError
-from ringrift.nets.nnue import inference
-from ringrift.nets.nnue.network import Nnue, quantise
+from ringrift.nets.batch import Batcher, to_device
+from ringrift.nets.header import CheckpointError
 from ringrift.rules import Config, geometry
 from ringrift.rules.layout import TURN
 
@@ -90,41 +86,3 @@ def in_chunks(count: int, size: int, work: Callable[[int, int], None]) -> int:
         size = (last - first) // 2
         torch.cuda.empty_cache()
     return size
-
-
-CHUNK_NNUE: Final = 256
-"""Positions per call: their accumulators for two seats are a quarter of a megabyte and stay in the
-cache."""
-
-
-class NnueEvaluator:
-    """Evaluates positions of one config with one NNUE. Not thread-safe, but several threads may use
-    `network`, the weights for `ringrift.nets.nnue.inference`."""
-
-    def __init__(self, config: Config, network: Nnue) -> None:
-        self.config, self.geometry = config, geometry(config)
-        self.network, self._policy = quantise(network)
-        self.has_policy = network.shape.policy > 0
-        self._batcher = NnueBatcher(config, policy=self.has_policy)
-        self._accumulators = inference.new_accumulators(self.geometry, self.network, CHUNK_NNUE)
-        self._queries = np.zeros((CHUNK_NNUE, self._policy.query_bias.size + 1), np.float32)
-
-    def evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
-        """Return logits `[M]`, all 0 without a policy, and values `[B, n]` by absolute seat, as
-        `Evaluator.evaluate` does."""
-        logits = np.zeros(len(codes), np.float32)
-        values = np.zeros((len(states), self.config.seats), np.float32)
-        net = self.geometry, self.network
-        for first in range(0, len(states), CHUNK_NNUE):
-            last = min(first + CHUNK_NNUE, len(states))
-            some = np.ascontiguousarray(states[first:last])
-            inference.evaluate_batch(*net, self._accumulators, some, values[first:last])
-            if self.has_policy:
-                moves = slice(offsets[first], offsets[last])
-                starts = offsets[first : last + 1] - offsets[first]
-                plain = np.zeros(len(some), np.int16)
-                bags = self._batcher.bags(some, codes[moves], starts, plain)
-                inference.queries(*net, self._policy, self._accumulators, some, self._queries)
-                arrays = Bags(*(part.numpy() for part in bags))
-                inference.score_moves(self._policy, self._queries, arrays, logits[moves])
-        return logits, values

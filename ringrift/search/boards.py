@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ringrift.nets.nnue.policy import new_inference, no_weights
 from ringrift.rules import layout as la
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.geometry import geometry
 from ringrift.search.gumbel import kernel
 from ringrift.search.gumbel.forest import new_forest
+from ringrift.search.gumbel.games import Plan, new_games
 from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.search.heuristic import heuristic_weights
 from ringrift.search.values import NULL
 
-NO_PLAN: Final = kernel.Plan(NULL, Settings(), 0.0)
+NO_PLAN: Final = Plan(NULL, Settings(), 0.0)
 
 
 class Boards:
@@ -24,7 +26,8 @@ class Boards:
         self.table = kernel.new_table(g, room, plies_max)
         # what `drive` needs besides the table to play moves; it searches nothing
         self._forest = new_forest(1, 1, g.seats, 1)
-        self._games = kernel.new_games(g, 1, 2, 1, heuristic_weights(config))
+        self._games = new_games(g, 1, 2, 1, heuristic_weights(config))
+        self._inference = new_inference(g, no_weights(), 0)
 
     def start(self, slot: int, pie: bool) -> None:
         """Begin a game in `slot`."""
@@ -38,8 +41,8 @@ class Boards:
         t = self.table
         t.chosen[:] = 0
         t.chosen[list(slots)] = moves
-        none = considered_table(1, 0)
-        kernel.drive(kernel.PLAY, self.geometry, self._forest, NO_PLAN, self._games, none, t)
+        search = (self._forest, NO_PLAN, self._games, self._inference, considered_table(1, 0))
+        kernel.drive(kernel.PLAY, self.geometry, *search, t)
         if (t.plies[list(slots)] >= self._plies_max).any():
             raise RuntimeError(
                 f"a game has reached {self._plies_max} plies, the limit of the rules"

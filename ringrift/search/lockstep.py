@@ -128,9 +128,12 @@ class LockstepPlayer:
         self, states: States, seeds: Seeds, stop: Callable[[], bool] = lambda: False
     ) -> list[tuple[Decision, Candidates]]:
         """As `Explainer.explain`."""
+        # compiled evaluators search one position after another in the same tree
+        alone = 1 if self._evaluate is None else len(states)
         return [
             (decision, chunk.candidates(game, decision))
-            for chunk in self._searched(states, seeds, stop)
+            for at in range(0, len(states), alone)
+            for chunk in self._searched(states[at : at + alone], seeds[at : at + alone], stop)
             for game, decision in enumerate(chunk.decisions())
         ]
 

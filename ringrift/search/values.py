@@ -25,7 +25,7 @@ from ringrift.search.heuristic import evaluate
 NETWORK: Final = 0  # the caller, between two calls of the kernel
 HEURISTIC: Final = 1  # the handcrafted evaluation, inside compiled code
 NULL: Final = 2  # none: equal logits, value 0
-NNUE: Final = 3  # an NNUE inside compiled code; depth-first searches only
+NNUE: Final = 3  # an NNUE inside compiled code; not in descent
 
 STEPS: Final = 1024
 ESTIMATE_MAX: Final = np.float32(0.75)

@@ -4,11 +4,13 @@ from functools import cache
 
 import numpy as np
 
+from ringrift.nets.bags import KINDS, ROLES
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue.inference import Network
+from ringrift.nets.nnue.policy import Policy, Weights
 from ringrift.rules import Config, geometry
 
-HIDDEN, SECOND = 16, 8
+HIDDEN, SECOND, POLICY = 16, 8, 8
 
 
 @cache
@@ -29,3 +31,15 @@ def random_nnue(key: str) -> Network:
         direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32),
         one=127,
     )
+
+
+@cache
+def random_nnue_policy(key: str) -> Weights:
+    """A small NNUE with a policy for the config `key`; its logits have a spread of about 2."""
+    rng = np.random.default_rng(8)
+    rows = geometry(Config.parse(key)).width ** 2 * ROLES + KINDS
+    query = rng.integers(-300, 301, (POLICY, HIDDEN + nf.GLOBALS)).astype(np.int16)
+    bias = rng.integers(-9000, 9000, POLICY).astype(np.int32)
+    terms = rng.integers(-500, 501, (rows, POLICY + 1)).astype(np.int16)
+    policy = Policy(query, bias, shift=6, one=512, terms=terms, unit=1e-6)
+    return Weights(random_nnue(key), policy)

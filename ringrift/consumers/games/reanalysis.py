@@ -10,10 +10,9 @@ from ringrift.consumers.shards.building import retractions_until
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import event_id
 from ringrift.events.facts import GameCompleted, GameReanalysed, ReanalysisFinished
-from ringrift.events.participants import seat
 from ringrift.events.tickets import ReanalysisTicket
 from ringrift.learning import reanalysis
-from ringrift.learning.play import player_of
+from ringrift.learning.play import player_of, usual_seat
 from ringrift.learning.shards import GameRejected
 from ringrift.learning.targets import TargetsError
 from ringrift.log import read
@@ -51,8 +50,8 @@ async def reanalyse(
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)
     model = await networks.get(request.model, request.config) if request.model else None
-    searcher = seat("gumbel", model=request.model, simulations=request.simulations)
-    player = player_of(Config.parse(request.config), searcher, model, threads())
+    config = Config.parse(request.config)
+    player = player_of(config, usual_seat(config, request, model), model, threads())
     began = process.clock.monotonic()
     ids = {game.game: event_id(GameReanalysed, ticket.cause, game.game) for _, game in games}
     names = list(ids.values())

@@ -12,11 +12,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
-import torch
-
 from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
 from ringrift.events.tickets import Ticket, config_of
-from ringrift.learning.families import model_of
+from ringrift.learning.models import model_of
 from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
@@ -54,8 +52,7 @@ class Networks:
 
 
 def _load(data: bytes, model: str, config: str) -> Model:
-    torch.set_num_threads(threads())
-    return model_of(data, digest=model, config=config)
+    return model_of(data, digest=model, config=config, threads=threads())
 
 
 async def wanted_or_older(

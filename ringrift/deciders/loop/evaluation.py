@@ -24,7 +24,7 @@ from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, counts, judge, merged, plays_as
 from ringrift.events import Settings, facts as f
-from ringrift.events.participants import seat
+from ringrift.events.participants import kind_of, network_seat, seat
 
 RANDOM, HEURISTIC = seat("random"), seat("heuristic")
 BASELINES: dict[f.Purpose, f.Seat] = {"random": RANDOM, "heuristic": HEURISTIC}
@@ -76,6 +76,8 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """of a game of a match on a node"""
     selfplay: Spread = Spread()
     """seconds of a game of self-play"""
+    architectures: dict[str, str] = {}
+    """of all networks"""
     generations: dict[str, int] = {}
     """of the networks that were current, the newest `GENERATIONS_MAX`"""
     measured_at: datetime | None = None
@@ -115,9 +117,9 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
     """The next round of every candidate, and its matches against the baselines."""
     settings = context.settings
     for model, trial in state.configs[config].trials.items():
-        candidate = _Candidate(config, trial.generation, model, context)
+        candidate = _Candidate(config, trial.generation, model, state.configs[config], context)
         if trial.rival and trial.rounds == trial.answered and _open(trial, config, settings):
-            rival = network_seat(trial.rival, settings.evaluation.simulations)
+            rival = candidate.seat_of(trial.rival)
             for number, starts in enumerate(round_starts(state, config, settings), trial.rounds):
                 yield candidate.match("promotion", rival, starts, number, number)
         if not trial.baselines:
@@ -129,7 +131,7 @@ def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.Eval
     """The matches against the baselines that networks play once more."""
     for model, retest in item.retests.items():
         if retest.done < retest.due:
-            candidate = _Candidate(config, retest.generation, model, context)
+            candidate = _Candidate(config, retest.generation, model, item, context)
             starts = context.settings.evaluation.baseline_starts
             yield from candidate.baselines(starts, retest.due, "tainted", retest.due)
 
@@ -138,7 +140,13 @@ class _Candidate(NamedTuple):
     config: str
     generation: int
     model: str
+    item: Evaluation
     context: Context
+
+    def seat_of(self, model: str) -> f.Seat:
+        budget, seats = self.context.settings.evaluation.simulations, f.seats_of(self.config)
+        kind = kind_of(self.item.architectures.get(model, ""))
+        return network_seat(model, budget, kind=kind, seats=seats)
 
     def baselines(self, starts: int, round: int, *seed: object) -> Iterator[f.EvaluationRequested]:
         for purpose, opponent in BASELINES.items():
@@ -147,22 +155,17 @@ class _Candidate(NamedTuple):
     def match(
         self, purpose: f.Purpose, opponent: f.Seat, starts: int, round: int, *seed: object
     ) -> f.EvaluationRequested:
-        settings, parts = self.context.settings, (self.config, "evaluation", self.model, purpose)
+        parts = (self.config, "evaluation", self.model, purpose)
         return f.EvaluationRequested(
             **self.context.basis(self.config),
             generation=self.generation,
-            candidate=network_seat(self.model, settings.evaluation.simulations),
+            candidate=self.seat_of(self.model),
             opponent=opponent,
             purpose=purpose,
             round=round,
             starts=min(starts, f.ITEMS_MAX),
-            seed=seed_from(settings.seed, *parts, *seed),
+            seed=seed_from(self.context.settings.seed, *parts, *seed),
         )
-
-
-def network_seat(model: str, simulations: int) -> f.Seat:
-    """The seat of a network that plays by Gumbel search."""
-    return seat("gumbel", model=model, simulations=simulations)
 
 
 def round_starts(state: Evaluations, config: str, settings: Settings) -> tuple[int, ...]:
@@ -203,7 +206,8 @@ def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
     if fact.model == item.current:
         return item  # registered again, and no candidate
     new = {fact.model: Trial(generation=fact.generation, rival=item.current)}
-    return replace(item, trials=item.trials | new)
+    architectures = item.architectures | {fact.model: fact.architecture}
+    return replace(item, trials=item.trials | new, architectures=architectures)
 
 
 @DECIDER.evolves
@@ -214,10 +218,8 @@ def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
         return replace(item, retests=item.retests | {model: replace(retest, done=fact.round)})
     if trial is None or fact.purpose in f.MEASURING:
         return item
-    if fact.purpose == "promotion":
-        trial = replace(trial, rounds=trial.rounds + 1)
-    else:
-        trial = replace(trial, baselines=True)
+    more = fact.purpose == "promotion"
+    trial = replace(trial, rounds=trial.rounds + more, baselines=trial.baselines or not more)
     return replace(item, trials=item.trials | {model: trial})
 
 

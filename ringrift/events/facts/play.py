@@ -44,7 +44,8 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: Sha256 | None = None
     evaluator: Literal["network", "nnue", "heuristic", "none"] = "none"
     considered: Annotated[int, Meta(ge=1, le=10_000)] = 16
-    """moves sampled at the root of a Gumbel search"""
+    """moves sampled at the root of a Gumbel search, at most: a quarter of its simulations, at least
+    2"""
     noise_plies: Annotated[int, Meta(ge=0, le=PLIES_MAX)] = 0
     """plies at the start of a game in which moves are sampled with noise"""
 

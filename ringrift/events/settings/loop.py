@@ -33,7 +33,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
     G14.12); needs accelerators"""
     considered: Annotated[int, Meta(ge=1, le=1_000)] = 16
-    """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
+    """actions sampled at the root, at most (Gumbel AlphaZero, Danihelka et al. 2022, uses 16); with
+    fewer than 64 simulations a quarter of them, at least 2"""
     noise_plies: kinds.Plies = 24
     """plies at the start of a game with full Gumbel noise; afterwards the best action is played"""
     even_openings: kinds.Fraction = 0.0

@@ -13,7 +13,8 @@ from ringrift.insight.describe import field_text, shorts, table
 from ringrift.insight.elo import elo_label, elo_text
 from ringrift.insight.models.model_history import VERDICTS, ModelHistory, TrainingGames, TrainingRun
 from ringrift.learning.families import checkpoint_of
-from ringrift.nets.checkpoint import Checkpoint, Header
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.header import Header
 
 
 class Ancestor(Struct, frozen=True):

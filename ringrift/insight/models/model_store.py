@@ -23,7 +23,8 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets import onnx_export, transfer as transfers
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.rules.config import Config
 
 DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS_MIN},64}}")

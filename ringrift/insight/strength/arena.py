@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ringrift.deciders.kit import replace, seed_from
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
-from ringrift.events.participants import seat
+from ringrift.events.participants import kind_of, network_seat
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.strength.measurements import (
     MatchResult,
@@ -181,7 +181,9 @@ async def play_strength(
     arena: Arena, digest: str, simulations: int, opponents: Sequence[str], starts: int | None
 ) -> None:
     """Play a network against `opponents`."""
-    asked = pairings.strength(digest, simulations, opponents, kind=_kind(arena, digest))
+    asked = pairings.strength(
+        digest, simulations, opponents, kind=_kind(arena, digest), seats=_seats(arena)
+    )
     await arena.play("strength", asked, starts or STRENGTH_STARTS)
 
 
@@ -214,12 +216,15 @@ async def play_round_robin(
     digests = list(dict.fromkeys(arena.known.model(name) for name in models))
     if len(digests) < TOURNAMENT_MODELS_MIN:
         raise CommandError("a round robin needs two different networks: give --models A,B,...")
-    return await _rated(arena, "tournament", pairings.round_robin(digests, simulations), starts)
+    kinds = {digest: _kind(arena, digest) for digest in digests}
+    asked = pairings.round_robin(kinds, simulations, seats=_seats(arena))
+    return await _rated(arena, "tournament", asked, starts)
 
 
 async def climb_tiers(arena: Arena, model: str, simulations: int, starts: int) -> Climb:
     """Play the tiers from D1 up to the first that is not beaten: the higher ones are expensive."""
-    me = seat("gumbel", model=arena.known.model(model), simulations=simulations)
+    digest = arena.known.model(model)
+    me = network_seat(digest, simulations, kind=_kind(arena, digest), seats=_seats(arena))
     results: list[MatchResult] = []
     for opponent in TIERS.values():
         results += await arena.play("tier", [Pairing(me, opponent)], starts)
@@ -243,4 +248,8 @@ async def _rated(
 
 
 def _kind(arena: Arena, digest: str) -> str:
-    return pairings.kind_of(arena.known.models[digest].architecture)
+    return kind_of(arena.known.models[digest].architecture)
+
+
+def _seats(arena: Arena) -> int:
+    return Config.parse(arena.known.config).seats

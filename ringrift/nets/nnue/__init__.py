@@ -1,4 +1,5 @@
 """NNUE: sparse features, the network that is trained on them, and integer inference.
 
-`features` and `inference` are compiled and do not import torch, so that searches can call them.
+`network` is the only module that imports torch. `features`, `inference` and `policy` are compiled,
+so that searches can call them.
 """

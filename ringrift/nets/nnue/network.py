@@ -1,34 +1,29 @@
 """The NNUE as trained with torch: sparse features, a wide first layer, two small layers, and one
 strength per seat.
 
-The same function in integers, for play, is `ringrift.nets.nnue.inference`, whose docstring has the
-formulas; `quantise` gives its weights. What the features are does not matter here: `FeatureSet`
-says how many a cell has and how they are numbered.
+The same function in integers, for play, is `ringrift.nets.nnue.inference` and `policy`, whose
+docstrings have the formulas; `quantise` gives their weights. What the features are does not matter
+here: `FeatureSet` says how many a cell has and how they are numbered.
 
 Each feature has a row per cell and a row that all cells share; their sum is used in play. The
 shared row learns from every cell at once (the "feature factorizer" of nnue-pytorch), the row of the
 cell, scaled by `CELL_SHARE`, ten times more slowly, so that a few hundred games suffice."""
 
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES, Bags
-from ringrift.nets.checkpoint import Checkpoint, Header
+from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.encoding import RELATIVE_SEATS
-from ringrift.nets.nnue import features as nf, inference
+from ringrift.nets.header import Header
+from ringrift.nets.nnue import features as nf, stored
+from ringrift.nets.nnue.quantise import CELL_SHARE
 from ringrift.nets.shapes import NnueShape, nnue_shape_of
-from ringrift.nets.tensors import TensorError, unpack
 from ringrift.rules import Config, geometry
 
-CELL_SHARE: Final = 0.1
-"""Weight of the cell's own row in the sum, hence of its steps. After 240 games of hex8_2p, 4 epochs
-and half root values, the winners of 60 other games were predicted in 70 % of positions, with 1.0 in
-65 %; with `direct` too in 72 %; the heuristic: 66 % (one seed)."""
 FIRST_MAX: Final = 1.0
 """Limit of each of the two rows of a feature: typical positions then use a part of int16 only."""
 SECOND_MAX, OUT_MAX = 16.0, 64.0
@@ -38,8 +33,6 @@ FIRST_SPREAD: Final = 0.05
 unit."""
 FIRST_BIAS: Final = 0.25
 """Fresh units start where clipping has a gradient."""
-ONE_MAX: Final = 127
-INT16_MAX: Final = 32767
 
 
 class Nnue(nn.Module):
@@ -139,63 +132,9 @@ class NnueCheckpoint(Checkpoint[Nnue]):
 
     The header's `encoder` is the name of the feature set with its digest."""
 
-    KEY = "ringrift-nnue"
+    KEY = stored.KEY
     ENCODER = nf.ENCODER
 
     @staticmethod
     def fresh(header: Header) -> Nnue:
         return build(header.architecture, header.config)
-
-
-def is_nnue(data: bytes) -> bool:
-    """Return whether the bytes have the header of an NNUE."""
-    try:
-        return NnueCheckpoint.KEY in unpack(data)[1]
-    except TensorError:
-        return False
-
-
-def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:
-    """Return the weights of `network` as integers, and those of its policy in float32 (without
-    columns if it has none).
-
-    The unit of the first layer is the largest up to ONE_MAX for which no position can overflow."""
-    state = network.state_dict().items()
-    weights = {name: tensor.detach().cpu().double().numpy() for name, tensor in state}
-    hidden = network.shape.hidden
-    first = CELL_SHARE * weights["first.weight"].reshape(-1, nf.LEVELS, hidden)
-    first = first + weights["shared.weight"]
-    one = _first_unit(first, weights["first_bias"])
-    second = weights["second.weight"] * inference.SECOND_ONE
-    # The other inputs of the second layer are in units of 1 / GLOBAL_ONE.
-    second[:, hidden:] *= one / nf.GLOBAL_ONE
-    scale = one * inference.SECOND_ONE
-    direct = weights["direct.weight"][0] * scale * inference.OUT_ONE / nf.GLOBAL_ONE
-    integers = inference.Network(
-        first=_integers(first.reshape(-1, hidden) * one, np.int16),
-        first_bias=_integers(weights["first_bias"] * one, np.int16),
-        second=_integers(second, np.int16),
-        second_bias=_integers(weights["second.bias"] * scale, np.int32),
-        out=_integers(weights["out.weight"][0] * inference.OUT_ONE, np.int16),
-        out_bias=round(float(weights["out.bias"][0]) * scale * inference.OUT_ONE),
-        direct=_integers(direct, np.int32),
-        one=one,
-    )
-    query = weights.get("query.weight", np.zeros((0, 0))).T
-    parts = [query, weights.get("query.bias", np.zeros(0))]
-    parts += [weights.get(name, np.zeros((0, 0))) for name in ("roles.weight", "kinds.weight")]
-    return integers, inference.Policy(*(np.ascontiguousarray(part, np.float32) for part in parts))
-
-
-def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64]) -> int:
-    """Return the largest unit for which no hidden unit exceeds int16 in the worst position."""
-    groups = nf.levels_together()
-    sums = np.array([np.abs(first[:, list(group)]).sum(1) for group in groups])
-    worst = np.abs(bias) + 0.5 + sums.max(0).sum(0)
-    rounding = first.shape[0] * max(map(len, groups)) * 0.5  # at most half a unit each
-    return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
-
-
-def _integers(values: NDArray[np.float64], dtype: type) -> NDArray[Any]:
-    limit = np.iinfo(dtype)
-    return np.ascontiguousarray(np.clip(np.rint(values), limit.min, limit.max)).astype(dtype)

@@ -11,6 +11,10 @@ A forest advances as follows:
         evaluate move leaf_edge[game] of the position at leaf_node[game], for all games at once
         node = expand(f, game, ...); backup(f, node)
     best_edge(f, s, game); improved_policy(f, s, game, out)
+
+A simulation looks at visited edges and at the best of the others only, which all have the same
+completed Q: the visited ones of a node are a list, and priors are computed at the first descent
+from it. Most nodes are never descended from.
 """
 
 from typing import Annotated, Final, NamedTuple
@@ -21,9 +25,17 @@ from ringrift.search.arrays import Codes, Floats, Index, Records, allocate, reco
 from ringrift.search.compile import compiled
 
 NONE: Final = -1  # no node, no edge
+UNRANKED: Final = -2  # as best edge: not yet known
+UNSCORED: Final = -3  # as best edge: the node has no logits yet
+PRIOR_MIN: Final = 1e-300
+"""Smallest prior, so that those of visited edges cannot all vanish."""
 
-NODE: Final = record(i4="first_edge edge_count mover visits parent in_edge illegal", f4="keep")
-EDGE: Final = record(i4="visits child", f4="logit gumbel score")
+NODE: Final = record(
+    i4="first_edge edge_count mover visits parent in_edge illegal visited best",
+    f4="keep",
+    f8="rest",
+)
+EDGE: Final = record(i4="visits child next", f4="logit gumbel score", f8="prior")
 GAME: Final = record(i4="node_count leaf_node leaf_edge")
 
 
@@ -39,15 +51,22 @@ class Forest(NamedTuple):
       parent, in_edge         how it was reached; NONE at a root
       illegal                 1: the environment has further actions here, which are illegal
                               (see `selection.completed_scores`)
+      visited                 its first visited edge or NONE; `next` of an edge is the one after it
+                              in ascending order
+      best, rest              the unvisited edge with the largest logit, NONE, UNRANKED or UNSCORED;
+                              sum of the priors of unvisited edges
       keep                    factor on values backed up from it: 1, or 0 after an edge that ends
                               the game in a table of the reference
     edge (E,)
       visits, child           child: node or NONE
+      next                    the next visited edge of the node
       logit                   the largest of a node is 0
       gumbel, score           noise, at roots; scratch
+      prior                   exp(logit), if the node is ranked
     game (G,)
       node_count
-      leaf_node, leaf_edge    the edge that waits for an evaluation; NONE: all simulations are done
+      leaf_node, leaf_edge    the edge that waits for an evaluation; NONE: all simulations are done;
+                              UNSCORED: the node waits for logits
     raw, mean, reward (G * S, P)
                               evaluation of a node, mean of all values backed up to it, reward on
                               the edge into it
@@ -106,9 +125,11 @@ def plant(
     are actions besides the K. Returns NONE if the pool lacks room for K edges: call `with_edges`
     and try again."""
     f.game[game].node_count = 0
-    node = _add_node(f, game, mover, logits, values)
+    node = _add_node(f, game, mover, len(logits), values)
     if node != NONE:
         f.node[node].illegal = 1 if illegal else 0
+        set_logits(f, node, logits)
+        rank(f, node)
         first = f.node[node].first_edge
         for k in range(len(logits)):
             f.edge[first + k].gumbel = gumbel[k]
@@ -121,7 +142,16 @@ def expand(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> 
 
     If the game is over there, pass no logits and the result as `values` (P,). Returns NONE, with
     nothing changed, if the pool lacks room."""
-    node = _add_node(f, game, mover, logits, values)
+    node = expand_unscored(f, game, mover, len(logits), values)
+    if node != NONE:
+        set_logits(f, node, logits)
+    return node
+
+
+@compiled
+def expand_unscored(f: Forest, game: int, mover: int, count: int, values: Floats) -> int:
+    """As `expand`, for a node with `count` edges whose logits are given once `next_leaf` asks."""
+    node = _add_node(f, game, mover, count, values)
     if node != NONE:
         f.node[node].parent = f.game[game].leaf_node
         f.node[node].in_edge = f.game[game].leaf_edge
@@ -130,34 +160,67 @@ def expand(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> 
 
 
 @compiled
-def _add_node(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> int:
-    count = len(logits)
+def _add_node(f: Forest, game: int, mover: int, count: int, values: Floats) -> int:
     first = int(f.edge_top[0])
     if first + count > len(f.edge):
         return NONE
     node: int = game * f.stride + f.game[game].node_count
     f.game[game].node_count += 1
     f.edge_top[0] = first + count
-    f.node[node].first_edge = first
-    f.node[node].edge_count = count
-    f.node[node].mover = mover
-    f.node[node].visits = 1
-    f.node[node].parent = NONE
-    f.node[node].in_edge = NONE
-    f.node[node].keep = 1.0
-    f.node[node].illegal = 0
+    x = f.node[node]
+    x.first_edge = first
+    x.edge_count = count
+    x.mover = mover
+    x.visits = 1
+    x.parent = NONE
+    x.in_edge = NONE
+    x.visited = NONE
+    x.best = UNSCORED
+    x.keep = 1.0
+    x.illegal = 0
     for seat in range(f.raw.shape[1]):
         f.raw[node, seat] = values[seat]
         f.mean[node, seat] = values[seat]
         f.reward[node, seat] = 0.0
-    top = np.float32(-np.inf)
-    for k in range(count):
-        top = max(top, logits[k])
-    for k in range(count):
-        f.edge[first + k].logit = logits[k] - top
-        f.edge[first + k].visits = 0
-        f.edge[first + k].child = NONE
+    for edge in range(first, first + count):
+        f.edge[edge].visits = 0
+        f.edge[edge].child = NONE
     return node
+
+
+@compiled
+def set_logits(f: Forest, node: Index, logits: Floats) -> None:
+    """Give the edges of a new node their logits (K,)."""
+    first = f.node[node].first_edge
+    top = np.float32(-np.inf)
+    for k in range(len(logits)):
+        top = max(top, logits[k])
+    for k in range(len(logits)):
+        f.edge[first + k].logit = logits[k] - top
+    f.node[node].best = UNRANKED
+
+
+@compiled
+def rank(f: Forest, node: Index) -> None:
+    """Compute `prior`, `best` and `rest` of a node that has logits."""
+    first = f.node[node].first_edge
+    for edge in range(first, first + f.node[node].edge_count):
+        f.edge[edge].prior = max(PRIOR_MIN, np.exp(np.float64(f.edge[edge].logit)))
+    find_best(f, node)
+
+
+@compiled
+def find_best(f: Forest, node: Index) -> None:
+    """Compute `best`, the first with the largest logit, and `rest` of a node that has priors."""
+    first = f.node[node].first_edge
+    best, rest = NONE, 0.0
+    for edge in range(first, first + f.node[node].edge_count):
+        if f.edge[edge].visits == 0:
+            rest += f.edge[edge].prior
+            if best == NONE or f.edge[edge].logit > f.edge[best].logit:
+                best = edge
+    f.node[node].best = best
+    f.node[node].rest = rest
 
 
 @compiled
@@ -170,7 +233,10 @@ def backup(f: Forest, node: Index) -> None:
         carry[seat] = f.raw[node, seat]
     while f.node[node].parent != NONE:
         parent = np.int64(f.node[node].parent)
-        f.edge[f.node[node].in_edge].visits += 1
+        edge = np.int64(f.node[node].in_edge)
+        f.edge[edge].visits += 1
+        if f.edge[edge].visits == 1:
+            _list_visited(f, parent, edge)
         count = f.node[parent].visits + 1
         f.node[parent].visits = count
         for seat in range(seats):
@@ -179,3 +245,16 @@ def backup(f: Forest, node: Index) -> None:
             # equal
             f.mean[parent, seat] += (carry[seat] - f.mean[parent, seat]) / count
         node = parent
+
+
+@compiled
+def _list_visited(f: Forest, node: Index, edge: Index) -> None:
+    """Insert an edge into the list of visited edges."""
+    before, after = np.int64(NONE), np.int64(f.node[node].visited)
+    while after != NONE and after < edge:
+        before, after = after, np.int64(f.edge[after].next)
+    f.edge[edge].next = after
+    if before == NONE:
+        f.node[node].visited = edge
+    else:
+        f.edge[before].next = edge

@@ -2,10 +2,16 @@
 
 One compiled function, `drive`, does everything that touches the rules, because each compiled
 function that calls them carries a copy of their machine code.
+
+With the evaluator NETWORK all games wait for the caller together, so each has its tree. Other
+evaluators are compiled: one search after the other is carried through in the only tree, which stays
+in the cache.
 """
 
 from typing import Annotated, Final, NamedTuple
 
+from ringrift.nets.nnue.inference import refresh, update, value
+from ringrift.nets.nnue.policy import Inference, write_logits
 from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import U, i64
@@ -13,14 +19,24 @@ from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, copy_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
-from ringrift.search.arrays import Codes, Floats, Ints, Seeds, allocate
+from ringrift.search.arrays import Codes, Ints, allocate
 from ringrift.search.compile import compiled, inlined
-from ringrift.search.gumbel.forest import NONE, Forest, backup, expand, plant
-from ringrift.search.gumbel.selection import Settings, best_edge, improved_policy, next_leaf
-from ringrift.search.heuristic import SCRATCH, evaluate
+from ringrift.search.gumbel.forest import (
+    NONE,
+    UNSCORED,
+    Forest,
+    backup,
+    expand,
+    expand_unscored,
+    plant,
+    set_logits,
+)
+from ringrift.search.gumbel.games import Games, Plan, tree_of
+from ringrift.search.gumbel.selection import best_edge, improved_policy, next_leaf
+from ringrift.search.heuristic import evaluate
 from ringrift.search.splitmix import gumbel_noise, mix
 from ringrift.search.status import ANSWERED, DONE, FULL, NEW, NODES_AT_ONCE, WAITING
-from ringrift.search.values import NETWORK, compiled_values, person_of
+from ringrift.search.values import NETWORK, NNUE, compiled_values, person_of
 
 # Tasks of `drive`.
 SEARCH: Final = 0  # simulate until every game waits for the caller or is done
@@ -29,51 +45,6 @@ PLAY: Final = 1  # play a move and the forced plies after it
 # What `forced_plies` returns: legal moves, and plies played above them.
 FORCED_SHIFT: Final = 32
 FORCED_COUNT: Final = (1 << FORCED_SHIFT) - 1
-
-
-class Plan(NamedTuple):
-    """How to search.
-
-    lookahead  HEURISTIC: the logits of a root are this times the value after each move and the
-               forced plies; 0: equal logits
-    """
-
-    evaluator: int
-    settings: Settings
-    lookahead: float
-
-
-class Games(NamedTuple):
-    """The G games of one forest; A is the longest possible legal list, S the size of a state."""
-
-    states: Annotated[Ints, "nodes S"]  # position of a node, forced plies played
-    edge_move: Annotated[Codes, "E"]
-    seeds: Annotated[Seeds, "G"]  # key of a game's choices; its numbers also depend on the ply
-    scale: Annotated[Floats, "G"]  # of the root noise, 0: none
-    status: Annotated[Ints, "G"]
-    legal: Annotated[Ints, "G"]  # number of legal moves of the pending node
-    moves: Annotated[Codes, "G A"]  # the legal moves themselves; at a root in ascending order
-    logits: Annotated[Floats, "G A"]  # answer for the pending node, then the root's new policy
-    values: Annotated[Floats, "G n"]  # answer by seat, afterwards the root's mean value by seat
-    visits: Annotated[Ints, "G A"]  # of the root's edges, once the search is done
-    best: Annotated[Codes, "G"]  # move to play, once the search is done
-    weights: Floats  # of the heuristic
-    # scratch
-    spare: Annotated[Codes, "A"]
-    noise: Annotated[Floats, "A"]
-    state: Annotated[Ints, "S"]
-    features: Annotated[Floats, "SCRATCH"]
-    seat_values: Annotated[Floats, "n"]
-
-
-def new_games(g: Geometry, games: int, nodes: int, edges: int, weights: Floats) -> Games:
-    """Return room for the games, none of them searched, of a forest with this many nodes and
-    edges."""
-    sizes = {"G": games, "nodes": nodes, "E": edges, "SCRATCH": SCRATCH}
-    sizes |= {"S": g.state_size, "A": g.moves_max, "n": g.seats}
-    found = allocate(Games, sizes, weights=weights)
-    found.status[:] = DONE
-    return found
 
 
 class Table(NamedTuple):
@@ -137,22 +108,32 @@ def look_ahead(g: Geometry, plan: Plan, d: Games, game: int, s: Words) -> None:
 
 
 @inlined
-def answer_inside(g: Geometry, plan: Plan, d: Games, game: int, node: int, root: bool) -> None:
-    """Write logits and values of the pending node from a compiled evaluator."""
+def answer_inside(
+    g: Geometry, plan: Plan, f: Forest, d: Games, e: Inference, game: int, node: int, root: bool
+) -> None:
+    """Write values of the pending node, and logits of a root, from a compiled evaluator."""
     s = d.states[node]
     for i in range(d.legal[game]):
         d.logits[game, i] = 0.0
+    if plan.evaluator == NNUE:
+        if root:
+            refresh(g, e.network, s, e.acc, node)
+            write_logits(g, e, node, s, d.moves[game, : d.legal[game]], d.logits[game])
+        else:
+            update(g, e.network, e.acc, i64(f.game[tree_of(plan, game)].leaf_node), s, node)
+        value(g, e.network, e.acc, node, s, d.values[game])
+        return
     if root and plan.lookahead > 0.0:
         look_ahead(g, plan, d, game, s)
     compiled_values(g, plan.evaluator, s, d.weights, d.features, d.values[game])
 
 
 @compiled
-def grow(f: Forest, d: Games, game: int, node: int, root: bool) -> bool:
+def grow(f: Forest, plan: Plan, d: Games, game: int, node: int, root: bool) -> bool:
     """Add the pending node with its answer to the tree.
 
     Returns False, with nothing changed, if the edge pool has no room."""
-    s = d.states[node]
+    s, tree = d.states[node], i64(tree_of(plan, game))
     count = i64(d.legal[game])
     for seat in range(1, d.values.shape[1] + 1):
         d.seat_values[person_of(s, seat)] = d.values[game, seat - 1]
@@ -162,10 +143,14 @@ def grow(f: Forest, d: Games, game: int, node: int, root: bool) -> bool:
         key = mix(d.seeds[game], i64(s[U(la.PLY)]))
         for i in range(count):
             d.noise[i] = d.scale[game] * gumbel_noise(key, i) if d.scale[game] > 0.0 else 0.0
-        if plant(f, game, mover, logits, d.seat_values, d.noise[:count], False) == NONE:
+        if plant(f, tree, mover, logits, d.seat_values, d.noise[:count], False) == NONE:
             return False
     else:
-        if expand(f, game, mover, logits, d.seat_values) == NONE:
+        if plan.evaluator == NNUE:
+            added = expand_unscored(f, tree, mover, count, d.seat_values)
+        else:
+            added = expand(f, tree, mover, logits, d.seat_values)
+        if added == NONE:
             return False
         backup(f, node)
     first = i64(f.node[node].first_edge)
@@ -175,11 +160,11 @@ def grow(f: Forest, d: Games, game: int, node: int, root: bool) -> bool:
 
 
 @inlined
-def next_position(g: Geometry, f: Forest, d: Games, game: int, node: int) -> None:
+def next_position(g: Geometry, f: Forest, d: Games, tree: int, game: int, node: int) -> None:
     """Set up the position and the legal moves of the leaf that the tree has chosen."""
     s = d.states[node]
-    copy_state(s, d.states[f.game[game].leaf_node])
-    apply_move(g, s, d.edge_move[f.game[game].leaf_edge])
+    copy_state(s, d.states[f.game[tree].leaf_node])
+    apply_move(g, s, d.edge_move[f.game[tree].leaf_edge])
     d.legal[game] = forced_plies(g, s, d.moves[game], d.spare[:0], 0) & FORCED_COUNT
     if d.legal[game] == 0:
         final_values(s, g.seats, d.values[game])
@@ -188,49 +173,99 @@ def next_position(g: Geometry, f: Forest, d: Games, game: int, node: int) -> Non
 @compiled
 def finish_search(f: Forest, plan: Plan, d: Games, game: int) -> None:
     """Write what the search has found about its root."""
-    root = game * f.stride
+    tree = i64(tree_of(plan, game))
+    root = tree * f.stride
     first, count = i64(f.node[root].first_edge), i64(f.node[root].edge_count)
     d.legal[game] = count
-    improved_policy(f, plan.settings, game, d.logits[game, :count])
+    improved_policy(f, plan.settings, tree, d.logits[game, :count])
     for i in range(count):
         d.moves[game, i] = d.edge_move[first + i]
         d.visits[game, i] = f.edge[first + i].visits
     s = d.states[root]
     for seat in range(1, d.values.shape[1] + 1):
         d.values[game, seat - 1] = f.mean[root, person_of(s, seat)]
-    d.best[game] = d.edge_move[best_edge(f, plan.settings, game)]
+    edge = i64(best_edge(f, plan.settings, tree))
+    d.best[game] = d.edge_move[edge]
+    d.nodes[game] = f.game[tree].node_count - 1
+    principal_line(f, d, edge, game)
     d.status[game] = DONE
 
 
+@compiled
+def principal_line(f: Forest, d: Games, edge: int, game: int) -> None:
+    """Write the move to play, that of `edge`, and the most visited moves after it."""
+    length = 0
+    while edge != NONE and length < d.lines.shape[1]:
+        d.lines[game, length] = d.edge_move[edge]
+        length += 1
+        node = i64(f.edge[edge].child)
+        edge = i64(NONE)
+        if node != NONE:
+            visits = 0
+            below = i64(f.node[node].visited)
+            while below != NONE:
+                if f.edge[below].visits > visits:
+                    visits = f.edge[below].visits
+                    edge = below
+                below = i64(f.edge[below].next)
+    d.lengths[game] = length
+
+
 @inlined
-def search_game(g: Geometry, f: Forest, plan: Plan, d: Games, considered: Ints, game: int) -> None:
+def start_search(g: Geometry, f: Forest, plan: Plan, d: Games, game: int, root: int) -> None:
+    """Set up the position and the legal moves of the root."""
+    copy_state(d.states[root], d.roots[game])
+    d.legal[game] = legal_moves(g, d.states[root], d.moves[game])
+    sort_moves(d.moves[game], i64(d.legal[game]))
+    if plan.evaluator != NETWORK:
+        f.edge_top[0] = 0
+
+
+@inlined
+def score_node(g: Geometry, f: Forest, d: Games, e: Inference, game: int, node: int) -> None:
+    """Give a node in the tree its logits."""
+    first = i64(f.node[node].first_edge)
+    last = first + f.node[node].edge_count
+    logits = d.logits[game, : last - first]
+    write_logits(g, e, node, d.states[node], d.edge_move[first:last], logits)
+    set_logits(f, node, logits)
+
+
+@inlined
+def search_game(
+    g: Geometry, f: Forest, plan: Plan, d: Games, e: Inference, considered: Ints, game: int
+) -> None:
     """Simulate until the game waits for the caller, is done, or has grown for a while."""
-    root = game * f.stride
-    last = i64(f.game[game].node_count) + NODES_AT_ONCE
-    node = root + i64(f.game[game].node_count)
+    tree = i64(tree_of(plan, game))
+    root = tree * f.stride
+    last = i64(f.game[tree].node_count) + NODES_AT_ONCE
+    node = root + i64(f.game[tree].node_count)
     if d.status[game] == NEW:
         node = root
-        d.legal[game] = legal_moves(g, d.states[root], d.moves[game])
-        sort_moves(d.moves[game], i64(d.legal[game]))
+        start_search(g, f, plan, d, game, root)
         if plan.evaluator == NETWORK:
             d.status[game] = WAITING
             return
-        answer_inside(g, plan, d, game, root, True)
+        answer_inside(g, plan, f, d, e, game, root, True)
     while True:
-        if not grow(f, d, game, node, node == root):
+        if not grow(f, plan, d, game, node, node == root):
             d.status[game] = FULL
             return
-        if next_leaf(f, plan.settings, game, considered) == NONE:
+        leaf = next_leaf(f, plan.settings, tree, considered)
+        while leaf == UNSCORED:
+            score_node(g, f, d, e, game, i64(f.game[tree].leaf_node))
+            leaf = next_leaf(f, plan.settings, tree, considered)
+        if leaf == NONE:
             finish_search(f, plan, d, game)
             return
-        node = root + i64(f.game[game].node_count)
-        next_position(g, f, d, game, node)
+        node = root + i64(f.game[tree].node_count)
+        next_position(g, f, d, tree, game, node)
         if d.legal[game] > 0:
             if plan.evaluator == NETWORK:
                 d.status[game] = WAITING
                 return
-            answer_inside(g, plan, d, game, node, False)
-        if i64(f.game[game].node_count) >= last:
+            answer_inside(g, plan, f, d, e, game, node, False)
+        if i64(f.game[tree].node_count) >= last:
             d.status[game] = ANSWERED
             return
 
@@ -251,40 +286,24 @@ def play_game(g: Geometry, t: Table, b: int, spare: Codes) -> None:
 
 @compiled
 def drive(
-    task: int, g: Geometry, f: Forest, plan: Plan, d: Games, considered: Ints, t: Table
+    task: int,
+    g: Geometry,
+    f: Forest,
+    plan: Plan,
+    d: Games,
+    e: Inference,
+    considered: Ints,
+    t: Table,
 ) -> None:
-    """SEARCH: advance every game of the forest that neither waits nor is done. PLAY: play the
-    chosen moves at the table."""
+    """SEARCH: advance every game of the forest that neither waits nor is done; if there is only
+    one tree, stop at one that is not done yet. PLAY: play the chosen moves at the table."""
     if task == SEARCH:
         for game in range(d.status.size):
             if d.status[game] not in (WAITING, DONE):
-                search_game(g, f, plan, d, considered, game)
+                search_game(g, f, plan, d, e, considered, game)
+                if d.status[game] != DONE and plan.evaluator != NETWORK:
+                    return
     else:
         for b in range(t.chosen.size):
             if t.chosen[b] != 0:
                 play_game(g, t, b, d.spare)
-
-
-@compiled
-def principal_lines(f: Forest, d: Games, games: int, lines: Codes, lengths: Ints) -> None:
-    """Write the principal variation of each of the first `games` finished searches to lines[game]:
-    the move to play, then the most visited moves."""
-    for game in range(games):
-        node = i64(game * f.stride)
-        edge = i64(f.node[node].first_edge)
-        while d.edge_move[edge] != d.best[game]:
-            edge += 1
-        length = 0
-        while edge != NONE and length < lines.shape[1]:
-            lines[game, length] = d.edge_move[edge]
-            length += 1
-            node = i64(f.edge[edge].child)
-            edge = i64(NONE)
-            if node != NONE:
-                visits = 0
-                first = f.node[node].first_edge
-                for e in range(first, first + f.node[node].edge_count):
-                    if f.edge[e].visits > visits:
-                        visits = f.edge[e].visits
-                        edge = i64(e)
-        lengths[game] = length

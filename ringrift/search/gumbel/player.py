@@ -9,24 +9,25 @@ from typing import Final
 
 import numpy as np
 
+from ringrift.nets.nnue.policy import Weights, new_inference, no_weights
 from ringrift.rules import layout as la
 from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Floats, Seeds, States
 from ringrift.search.gumbel import kernel
 from ringrift.search.gumbel.forest import NONE, clear, new_forest, with_edges
+from ringrift.search.gumbel.games import LINE_MOVES_MAX, Plan, new_games, tree_of
 from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Candidates, Decision
 from ringrift.search.status import ANSWERED, DONE, FULL, NEW, WAITING
-from ringrift.search.values import by_seat
+from ringrift.search.values import NETWORK, NNUE, by_seat
 
 EDGES_PER_NODE: Final = 48
 """Mean number of legal moves where there is a choice (rules, section 24); the pool grows if
 needed."""
-LINE_MOVES_MAX: Final = 16  # of a principal variation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GumbelSearch(Search):
     """Gumbel search.
 
@@ -35,12 +36,14 @@ class GumbelSearch(Search):
                  root; afterwards the best one is played
     lookahead    heuristic only: root logits are this times the value after each move; 0: equal
                  logits
+    nnue         the weights for the evaluator NNUE
     """
 
     simulations: int = 1
     considered: int = 16
     noise_plies: int = 1 << 30
     lookahead: float = 0.0
+    nnue: Weights | None = None
     threads: int = 1
 
     @property
@@ -48,31 +51,34 @@ class GumbelSearch(Search):
         return self.simulations > 0
 
     def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> "_Chunk":
-        return _Chunk(g, room, kernel.Plan(evaluator, Settings(), self.lookahead), self, weights)
+        if (evaluator == NNUE) != (self.nnue is not None):
+            raise ValueError("the evaluator NNUE needs weights, others take none")
+        return _Chunk(g, room, Plan(evaluator, Settings(), self.lookahead), self, weights)
 
 
 class _Chunk(Chunk):
     """Some of the games of a player, in one forest."""
 
     def __init__(
-        self, g: Geometry, room: int, plan: kernel.Plan, search: GumbelSearch, weights: Floats
+        self, g: Geometry, room: int, plan: Plan, search: GumbelSearch, weights: Floats
     ) -> None:
         super().__init__(g, room)
         self._plan, self._search = plan, search
         simulations = search.simulations
         self._considered = considered_table(search.considered, simulations)
-        edges = room * (simulations + 1) * EDGES_PER_NODE
-        self._forest = new_forest(room, max(simulations, 1), g.seats, edges)
-        self._searches = kernel.new_games(g, room, room * self._forest.stride, edges, weights)
+        trees = room if plan.evaluator == NETWORK else 1
+        edges = trees * (simulations + 1) * EDGES_PER_NODE
+        self._forest = new_forest(trees, max(simulations, 1), g.seats, edges)
+        nodes = len(self._forest.node)
+        self._searches = new_games(g, room, nodes, edges, weights)
+        self._inference = new_inference(g, search.nnue or no_weights(), nodes)
         self._table = kernel.new_table(g, 0, 1)  # none of its games is in play
-        self._lines = np.zeros((room, LINE_MOVES_MAX), np.int64)
-        self._lengths = np.zeros(room, np.int32)
         self._legal = np.zeros((0, 0), np.bool_)  # [K, width] of the games that wait
 
     def set_roots(self, states: States, seeds: Seeds) -> None:
         clear(self._forest)
-        d, stride = self._searches, self._forest.stride
-        d.states[: self.games * stride : stride] = states
+        d = self._searches
+        d.roots[: self.games] = states
         d.seeds[: self.games] = seeds
         young = states[:, la.PLY] < self._search.noise_plies
         d.scale[: self.games] = young
@@ -84,7 +90,7 @@ class _Chunk(Chunk):
             d = self._searches
             kernel.drive(
                 *(kernel.SEARCH, self.geometry, self._forest, self._plan, d),
-                *(self._considered, self._table),
+                *(self._inference, self._considered, self._table),
             )
             if not (d.status == FULL).any():
                 return
@@ -116,14 +122,9 @@ class _Chunk(Chunk):
         d.values[games] = values
         d.status[games] = ANSWERED
 
-    def decisions(self) -> list[Decision]:
-        kernel.principal_lines(self._forest, self._searches, self.games, self._lines, self._lengths)
-        return super().decisions()
-
     def decision(self, game: int) -> Decision:
         d = self._searches
-        count, length = int(d.legal[game]), int(self._lengths[game])
-        nodes = int(self._forest.game["node_count"][game]) - 1
+        count, length, nodes = int(d.legal[game]), int(d.lengths[game]), int(d.nodes[game])
         return Decision(
             move=int(d.best[game]),
             moves=d.moves[game, :count].copy(),
@@ -132,17 +133,17 @@ class _Chunk(Chunk):
             visits=d.visits[game, :count].copy(),
             nodes=nodes,
             depth=length if nodes else 0,
-            line=tuple(self._lines[game, :length].tolist()),
+            line=tuple(d.lines[game, :length].tolist()),
         )
 
     def candidates(self, game: int, decision: Decision) -> Candidates:
-        f, root = self._forest, game * self._forest.stride
+        f, root = self._forest, tree_of(self._plan, game) * self._forest.stride
         first = int(f.node[root].first_edge)
         edges = f.edge[first : first + len(decision.moves)]
         prior = np.exp(edges["logit"])
         child = edges["child"]
         values = np.where((child != NONE)[:, None], f.mean[child], np.float32(np.nan))
-        state = self._searches.states[root]
+        state = self._searches.roots[game]
         lines = tuple(self._line(edge) for edge in range(first, first + len(edges)))
         prior, raw = prior / prior.sum(), by_seat(state, f.raw[root])
         return Candidates(prior, by_seat(state, values.T).T, raw, lines)

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ringrift.rules.compile import i64
 from ringrift.search.arrays import Floats, Index, Ints
 from ringrift.search.compile import compiled
-from ringrift.search.gumbel.forest import NONE, Forest, backup
+from ringrift.search.gumbel.forest import NONE, UNRANKED, UNSCORED, Forest, backup, find_best, rank
 
 DEPTH_UNLIMITED: Final = 1 << 30
 LOW_SCORE: Final = -1e9  # least score of a root edge, as in mctx
@@ -78,93 +79,64 @@ def edge_value(f: Forest, edge: int, seat: int) -> float:
 
 
 @compiled
-def mixed_value(f: Forest, s: Settings, node: Index) -> float:
-    """Value for the mover that stands in for unvisited edges (appendix D).
+def completion(f: Forest, s: Settings, node: Index) -> tuple[float, float, float]:
+    """Return the completed Q of unvisited edges (appendix D), and `scale` and `shift` of sigma(q) =
+    scale * (q - shift) (equation 8).
 
-    It is (value + N * prior-weighted mean Q of visited edges) / (N + 1) after N visits."""
+    Completed Q is the mix (value + N * prior-weighted mean Q of visited edges) / (N + 1) after N
+    visits, if `mixed`. The scale is (maxvisit_init + max visits) * value_scale, with q mapped onto
+    [0, 1] over the node if `rescale`. Where the environment has illegal actions besides the edges,
+    their completed value takes part in the range, as they are never visited."""
     seat = f.node[node].mover
-    value = np.float64(f.raw[node, seat])
-    if not s.mixed:
-        return value
-    first, count = f.node[node].first_edge, f.node[node].edge_count
-    top = -np.inf  # over visited edges, so that their priors cannot all vanish
-    for edge in range(first, first + count):
-        if f.edge[edge].visits > 0:
-            top = max(top, np.float64(f.edge[edge].logit))
-    visits, weight, weighted = 0, 0.0, 0.0
-    for edge in range(first, first + count):
-        if f.edge[edge].visits > 0:
-            prior = np.exp(np.float64(f.edge[edge].logit) - top)
-            visits += f.edge[edge].visits
-            weight += prior
-            weighted += prior * edge_value(f, edge, seat)
-    if visits == 0:
-        return value
-    return (value + visits * (weighted / weight)) / (visits + 1)
-
-
-@compiled
-def completed_scores(f: Forest, s: Settings, node: Index) -> None:
-    """Write sigma(completed Q) to `score` of each edge of `node` (equation 8).
-
-    sigma(q) = (maxvisit_init + max visits) * value_scale * q, with q mapped onto [0, 1] over the
-    node if `rescale`. Where the environment has illegal actions besides the edges, their completed
-    value takes part in the range, as they are never visited."""
-    first, count = f.node[node].first_edge, f.node[node].edge_count
-    seat = f.node[node].mover
-    unvisited = mixed_value(f, s, node)
+    unvisited = np.float64(f.raw[node, seat])
     low, high = np.inf, -np.inf
-    if f.node[node].illegal:
-        low, high = unvisited, unvisited
-    visits_max = 0
-    for edge in range(first, first + count):
-        q = unvisited
-        if f.edge[edge].visits > 0:
-            q = edge_value(f, edge, seat)
-            visits_max = max(visits_max, f.edge[edge].visits)
-        f.edge[edge].score = q
+    visits, visits_max, count, weight, weighted = 0, 0, 0, 0.0, 0.0
+    edge = i64(f.node[node].visited)
+    while edge != NONE:
+        q = edge_value(f, edge, seat)
         low, high = min(low, q), max(high, q)
+        count += 1
+        visits += f.edge[edge].visits
+        visits_max = max(visits_max, f.edge[edge].visits)
+        weight += f.edge[edge].prior
+        weighted += f.edge[edge].prior * q
+        edge = i64(f.edge[edge].next)
+    if s.mixed and visits:
+        unvisited = (unvisited + visits * (weighted / weight)) / (visits + 1)
+    if count < f.node[node].edge_count or f.node[node].illegal:
+        low, high = min(low, unvisited), max(high, unvisited)
     scale = (s.maxvisit_init + visits_max) * s.value_scale
-    shift = 0.0
-    if s.rescale:
-        spread = high - low
-        equal = spread < RANGE_SHARE_MIN * max(1.0, abs(low), abs(high))
-        scale = 0.0 if equal else scale / spread
-        shift = low
-    for edge in range(first, first + count):
-        f.edge[edge].score = scale * (np.float64(f.edge[edge].score) - shift)
+    if not s.rescale:
+        return unvisited, scale, 0.0
+    spread = high - low
+    equal = spread < RANGE_SHARE_MIN * max(1.0, abs(low), abs(high))
+    return unvisited, 0.0 if equal else scale / spread, low
 
 
 @compiled
-def _softmax(f: Forest, node: Index) -> None:
-    """Replace `score` of the edges of `node` by softmax(logit + score)."""
-    first, count = f.node[node].first_edge, f.node[node].edge_count
-    top = -np.inf
-    for edge in range(first, first + count):
-        top = max(top, np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score))
-    total = 0.0
-    for edge in range(first, first + count):
-        weight = np.exp(np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score) - top)
-        total += weight
-        f.edge[edge].score = weight
-    for edge in range(first, first + count):
-        f.edge[edge].score = np.float64(f.edge[edge].score) / total
+def sigma(q: float, scale: float, shift: float) -> float:
+    """sigma of a completed Q, which is a float32 as its parts are."""
+    return scale * (np.float64(np.float32(q)) - shift)
 
 
 @compiled
 def _best_root_edge(f: Forest, s: Settings, root: Index, visits: Index) -> int:
     """Among root edges with exactly `visits`: the first with the largest gumbel + logit +
     sigma(Q)."""
-    completed_scores(f, s, root)
-    best, best_score = NONE, -np.inf
-    first = f.node[root].first_edge
-    for edge in range(first, first + f.node[root].edge_count):
+    unvisited, scale, shift = completion(f, s, root)
+    best, best_score = i64(NONE), -np.inf
+    first = i64(f.node[root].first_edge)
+    seat, last = f.node[root].mover, first + f.node[root].edge_count
+    edge = i64(f.node[root].visited) if visits else first
+    while edge != NONE and edge < last:
         if f.edge[edge].visits == visits:
+            q = edge_value(f, edge, seat) if visits else unvisited
             noisy = np.float64(f.edge[edge].gumbel) + np.float64(f.edge[edge].logit)
-            score = max(LOW_SCORE, noisy + np.float64(f.edge[edge].score))
+            score = max(LOW_SCORE, noisy + sigma(q, scale, shift))
             # an edge is chosen even if an evaluation was not a number
             if best == NONE or score > best_score:
                 best, best_score = edge, score
+        edge = i64(f.edge[edge].next) if visits else edge + 1
     return best
 
 
@@ -172,17 +144,36 @@ def _best_root_edge(f: Forest, s: Settings, root: Index, visits: Index) -> int:
 def select_inner(f: Forest, s: Settings, node: Index) -> int:
     """Edge whose visits lag most behind the improved policy: the first with the largest
     policy - N(a) / (1 + sum N) (equation 14)."""
-    completed_scores(f, s, node)
-    _softmax(f, node)
-    first, count = f.node[node].first_edge, f.node[node].edge_count
-    visits = 1
-    for edge in range(first, first + count):
+    if f.node[node].best == UNRANKED:
+        rank(f, node)
+    elif f.node[node].best != NONE and f.edge[f.node[node].best].visits:
+        find_best(f, node)
+    unvisited, scale, shift = completion(f, s, node)
+    other, seat = i64(f.node[node].best), f.node[node].mover
+    rest = sigma(unvisited, scale, shift)
+    top = -np.inf if other == NONE else rest + np.float64(f.edge[other].logit)
+    edge, visits = i64(f.node[node].visited), 1
+    while edge != NONE:
+        score = np.float64(f.edge[edge].logit) + sigma(edge_value(f, edge, seat), scale, shift)
+        f.edge[edge].score = score
+        top = max(top, score)
         visits += f.edge[edge].visits
-    best, best_score = NONE, -np.inf
-    for edge in range(first, first + count):
-        score = np.float64(f.edge[edge].score) - f.edge[edge].visits / visits
-        if best == NONE or score > best_score:
+        edge = i64(f.edge[edge].next)
+    total = 0.0 if other == NONE else f.node[node].rest * np.exp(rest - top)
+    edge = i64(f.node[node].visited)
+    while edge != NONE:
+        f.edge[edge].score = np.exp(f.edge[edge].score - top)
+        total += f.edge[edge].score
+        edge = i64(f.edge[edge].next)
+    best, best_score = other, -np.inf
+    if other != NONE:
+        best_score = np.exp(np.float64(f.edge[other].logit) + rest - top) / total
+    edge = i64(f.node[node].visited)
+    while edge != NONE:
+        score = f.edge[edge].score / total - f.edge[edge].visits / visits
+        if best == NONE or score > best_score or (score == best_score and edge < best):
             best, best_score = edge, score
+        edge = i64(f.edge[edge].next)
     return best
 
 
@@ -192,13 +183,13 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
 
     The edge is also left in leaf_edge, and its node in leaf_node. If the walk ends at a known node
     instead (the end of a game, or the depth limit), its evaluation is backed up once more, which
-    completes the simulation, and NONE is returned."""
+    completes the simulation, and NONE is returned. UNSCORED: leaf_node needs logits first."""
     node: Index = game * f.stride
     depth = 0
     row = min(considered.shape[0] - 1, f.node[node].edge_count)
-    edge = _best_root_edge(f, s, node, np.int64(considered[row, f.node[node].visits - 1]))
+    edge = _best_root_edge(f, s, node, i64(considered[row, f.node[node].visits - 1]))
     while True:
-        child = np.int64(f.edge[edge].child)
+        child = i64(f.edge[edge].child)
         depth += 1
         if child == NONE:
             f.game[game].leaf_node = node
@@ -209,6 +200,10 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
             backup(f, child)
             return NONE
         node = child
+        if f.node[node].best == UNSCORED:
+            f.game[game].leaf_node = node
+            f.game[game].leaf_edge = UNSCORED
+            return UNSCORED
         edge = select_inner(f, s, node)
 
 
@@ -217,7 +212,8 @@ def next_leaf(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     """Run simulations of `game` until one needs an evaluation, and return its edge.
 
     `considered` is a `considered_table` whose number of columns is the budget. Returns NONE when
-    all simulations are done, and for a root without edges. The result is also in leaf_edge."""
+    all simulations are done, and for a root without edges; UNSCORED if leaf_node needs logits,
+    after which the simulation begins again. The result is also in leaf_edge."""
     root = game * f.stride
     f.game[game].leaf_edge = NONE
     while f.node[root].edge_count > 0 and f.node[root].visits - 1 < considered.shape[1]:
@@ -235,7 +231,7 @@ def best_edge(f: Forest, s: Settings, game: int) -> int:
     visits_max = 0
     for edge in range(f.node[root].first_edge, f.node[root].first_edge + f.node[root].edge_count):
         visits_max = max(visits_max, f.edge[edge].visits)
-    return _best_root_edge(f, s, root, visits_max)
+    return _best_root_edge(f, s, root, i64(visits_max))
 
 
 @compiled
@@ -243,7 +239,16 @@ def improved_policy(f: Forest, s: Settings, game: int, out: Floats) -> None:
     """Write the policy target of the root, softmax(logit + sigma(completed Q)) without noise, to
     out (K,) (equation 11)."""
     root = game * f.stride
-    completed_scores(f, s, root)
-    _softmax(f, root)
-    for k in range(f.node[root].edge_count):
-        out[k] = f.edge[f.node[root].first_edge + k].score
+    unvisited, scale, shift = completion(f, s, root)
+    first, seat = f.node[root].first_edge, f.node[root].mover
+    count, top, total = f.node[root].edge_count, -np.inf, 0.0
+    for edge in range(first, first + count):
+        q = edge_value(f, edge, seat) if f.edge[edge].visits else unvisited
+        score = np.float64(f.edge[edge].logit) + sigma(q, scale, shift)
+        f.edge[edge].score = score
+        top = max(top, score)
+    for edge in range(first, first + count):
+        f.edge[edge].score = np.exp(f.edge[edge].score - top)
+        total += f.edge[edge].score
+    for k in range(count):
+        out[k] = f.edge[first + k].score / total

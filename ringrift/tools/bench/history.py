@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from ringrift.deciders.loop.evaluation import HEURISTIC, RANDOM, network_seat
+from ringrift.deciders.loop.evaluation import HEURISTIC, RANDOM
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     EvaluationRequested,
@@ -25,6 +25,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     seats_of,
 )
+from ringrift.events.participants import network_seat
 
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
 CONFIGS = tuple(f"{board}_{seats}p" for board in BOARDS for seats in (2, 3, 4))

@@ -1,7 +1,6 @@
 """Work on the nodes of a simulated fleet: a ticket that a node takes ends after some time, with its
 facts or as a failure that is retried."""
 
-from ringrift.deciders.loop.evaluation import network_seat
 from ringrift.events.facts import (
     DeadLetterStored,
     ModelRegistered,
@@ -9,6 +8,7 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingStarted,
 )
+from ringrift.events.participants import network_seat
 from ringrift.events.tickets import (
     EvaluationTicket,
     SelfplayTicket,

@@ -18,7 +18,8 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import SHARD_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.rules import Config
 
 CONFIG = "hex8_2p"

@@ -26,7 +26,8 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.rules import Config
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure

@@ -30,7 +30,8 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.nets.nnue.features import ENCODER
 from ringrift.nets.nnue.network import NnueCheckpoint, build as build_nnue
 from ringrift.rules import Config

@@ -15,7 +15,8 @@ from ringrift.learning.pairings import TIERS
 from ringrift.log.blobs import Blobs
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.rules import Config, Position
 from ringrift.search.harness import HARNESSES, HarnessError
 from ringrift.tools.memory_log import MemoryLog

@@ -10,7 +10,7 @@ import pytest
 
 import ringrift.api
 from ringrift.api import CONFIGS, KINDS, Game, Network, Player, game, play_out, players
-from ringrift.nets.checkpoint import CheckpointError
+from ringrift.nets.header import CheckpointError
 from ringrift.rules import IllegalMove, NotationError, RulesError, moves as mv
 from ringrift.search.harness import HarnessError
 

@@ -17,7 +17,6 @@ from support.system import System, running
 from support.virtual_time import VirtualLoop
 
 from ringrift.consumers import dispatcher, exporter, feedback, planner, promoter, rater
-from ringrift.deciders.loop.evaluation import network_seat
 from ringrift.events import Fact, Recorded, Settings
 from ringrift.events.facts import (
     CurriculumReweighted,
@@ -41,6 +40,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     VelocityChanged,
 )
+from ringrift.events.participants import network_seat
 from ringrift.events.settings import (
     EvaluationSettings,
     SelfplaySettings,

@@ -14,7 +14,8 @@ from ringrift.events.tickets import TrainingTicket
 from ringrift.log.errors import BlobMissing
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import CheckpointError, TowerCheckpoint
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import CheckpointError
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
 from support.loop_facts import CONFIG, B, C, promoted, registered, scored
 
 from ringrift.deciders.loop import evaluation
@@ -159,3 +160,12 @@ def test_a_result_against_an_earlier_rival_brings_no_round(story, settings_chang
     )
     life.given(registered(D, generation=3), promoted(C, generation=2, previous=B))
     life.when(scored("promotion", 8, 8, model=D)).then()  # against B
+
+
+def test_networks_play_by_the_search_that_suits_their_architecture(story, settings_changed):
+    first = structs.replace(registered(B), architecture="nnue")
+    life = story(evaluation.DECIDER).given(settings_changed(), first, promoted(B))
+    second = structs.replace(registered(C, generation=2), architecture="nnue_policy")
+    match, *_ = life.when(second).then(*[EvaluationRequested] * 3)
+    assert (match.candidate.harness, match.candidate.evaluator) == ("gumbel", "nnue")
+    assert (match.opponent.harness, match.opponent.evaluator) == ("minimax", "nnue")

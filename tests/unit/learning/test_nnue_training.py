@@ -4,6 +4,9 @@ played like other networks."""
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -16,24 +19,22 @@ from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.families import (
-    NnueTrainer,
-    TowerTrainer,
-    checkpoint_of,
-    model_of,
-    trainer_of,
-)
+from ringrift.learning.families import NnueTrainer, TowerTrainer, checkpoint_of, trainer_of
+from ringrift.learning.models import model_of
 from ringrift.learning.play import Host, play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.batch import NnueBatcher, symmetric_places
-from ringrift.nets.checkpoint import CheckpointError, digest_of
-from ringrift.nets.evaluator import NnueEvaluator
+from ringrift.nets.checkpoint import weights_of
+from ringrift.nets.header import CheckpointError, digest_of
 from ringrift.nets.nnue import features as nf, network as nets
+from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.nnue.features import describe
 from ringrift.nets.nnue.network import NnueCheckpoint
+from ringrift.nets.nnue.quantise import quantise
+from ringrift.nets.nnue.stored import load
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
 from ringrift.rules import Config, layout as la
@@ -87,7 +88,7 @@ def test_integer_inference_is_close_to_the_float_network(name: str, key: str) ->
         float_logits, relative = (tensor.numpy() for tensor in network(*drawn.batch))
     flat = np.concatenate([np.arange(window.offsets[i], window.offsets[i + 1]) for i in some])
     offsets = np.concatenate(([0], np.cumsum(np.diff(window.offsets)[some])))
-    logits, values = NnueEvaluator(window.config, network).evaluate(
+    logits, values = NnueEvaluator(window.config, quantise(weights_of(network))).evaluate(
         window.states[some], window.codes[flat], offsets
     )
     columns = (np.arange(n)[None] - (window.mover[some, None] - 1)) % n
@@ -107,7 +108,7 @@ def test_the_unit_is_small_enough_to_prevent_overflow() -> None:
     with torch.no_grad():
         network.first.weight.fill_(1.0 / nets.CELL_SHARE)
         network.shared.weight.fill_(1.0)
-    whole, _ = nets.quantise(network)
+    whole, _ = quantise(weights_of(network))
     assert 1 < whole.one < 127
     most = max(len(group) for group in nf.levels_together())
     assert 64 * most * int(whole.first.max()) + int(whole.first_bias.max()) <= 32767
@@ -314,8 +315,8 @@ def test_an_nnue_learns_from_half_root_values_by_default() -> None:
 
 
 def loaded(data: bytes) -> NnueEvaluator:
-    checkpoint = NnueCheckpoint.parse(data)
-    return NnueEvaluator(checkpoint.header.config, checkpoint.network())
+    header, weights = load(data)
+    return NnueEvaluator(header.config, weights)
 
 
 def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -> None:
@@ -341,10 +342,8 @@ def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -
 def test_the_policy_harness_plays_an_nnue_independent_of_the_batch(
     data: bytes, window: Window
 ) -> None:
-    evaluator = loaded(data)
-    player = make_player(
-        HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1)
-    )
+    model = model_of(data, digest=digest_of(data), config="hex8_2p")
+    player = make_player(HEX8, "policy", Setup(evaluator="nnue", model=model, threads=1))
     seeds = np.zeros(300, np.uint64)
     states = np.resize(window.states[:100], (300, window.states.shape[1]))
     together = player.choose(states, seeds)
@@ -397,12 +396,29 @@ def test_a_depth_first_seat_with_an_nnue_searches_with_its_integers(
 ) -> None:
     digest = digest_of(data)
     model = model_of(data, digest=digest, config="hex8_2p")
-    internal = seat("minimax", model=digest, simulations=200, evaluator="nnue")
     external = seat("minimax", model=digest, simulations=200)
+    internal = seat("minimax", model=digest, simulations=200, evaluator="nnue")
     assert internal.participant.startswith(f"{external.participant}-")
     states, seeds = window.states[:5], np.zeros(5, np.uint64)
     inside = player_of(HEX8, internal, model, 1).choose(states, seeds)
-    outside = player_of(HEX8, external, model, 1).choose(states, seeds)
+    outside = player_of(HEX8, external, Model(model.evaluate), 1).choose(states, seeds)
     assert [(one.move, one.nodes) for one in inside] == [(one.move, one.nodes) for one in outside]
-    with pytest.raises(HarnessError, match="the model is no NNUE"):
+    with pytest.raises(HarnessError, match="the model is a network, for evaluator 'network'"):
         player_of(HEX8, internal, Model(model.evaluate), 1)
+    with pytest.raises(HarnessError, match="the model is a nnue_policy, for evaluator 'nnue'"):
+        player_of(HEX8, external, model, 1)
+
+
+def test_a_process_that_plays_with_an_nnue_does_not_import_torch(
+    data: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "network").write_bytes(data)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "import ringrift.consumers.selfplay, ringrift.consumers.evaluator\n"
+        "from ringrift.learning.models import model_of\n"
+        f"data = Path({str(tmp_path / 'network')!r}).read_bytes()\n"
+        f"assert model_of(data, digest={digest_of(data)!r}, config='hex8_2p').policy\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

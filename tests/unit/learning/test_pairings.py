@@ -6,10 +6,12 @@ from collections import Counter
 
 import pytest
 
+from ringrift.events.participants import kind_of
 from ringrift.learning import pairings
 from ringrift.learning.play import player_of
+from ringrift.nets.shapes import ARCHITECTURES, NNUES
 from ringrift.rules import Config
-from ringrift.search.harness import HARNESSES
+from ringrift.search.harness import HARNESSES, MODEL_KINDS, compatible
 
 MODEL, OTHER, THIRD = "ab" * 32, "cd" * 32, "ef" * 32
 HEX8 = Config.parse("hex8_2p")
@@ -80,20 +82,39 @@ def test_a_gauntlet_has_every_harness_that_can_use_the_network() -> None:
 
 def test_a_gauntlet_of_an_nnue_has_the_harnesses_of_its_kind() -> None:
     def players(config: str, architecture: str) -> set[tuple[str, str]]:
-        pairs = pairings.gauntlet(
-            Config.parse(config), MODEL, 30, kind=pairings.kind_of(architecture)
-        )
+        pairs = pairings.gauntlet(Config.parse(config), MODEL, 30, kind=kind_of(architecture))
         return {(pair.candidate.harness, pair.candidate.evaluator) for pair in pairs}
 
     assert players("hex8_2p", "nnue") == {("minimax", "nnue")}
-    assert players("hex8_2p", "nnue_policy") == {("minimax", "nnue"), ("policy", "nnue")}
+    assert players("hex8_2p", "nnue_policy") == {
+        ("minimax", "nnue"),
+        ("policy", "nnue"),
+        ("gumbel", "nnue"),
+    }
     assert players("hex8_3p", "nnue_mp") == {("maxn", "nnue"), ("brs", "nnue")}
     assert ("gumbel", "network") in players("hex8_2p", "v2-micro")
 
 
 def test_a_round_robin_pairs_every_two_networks_once() -> None:
-    found = pairings.round_robin([MODEL, OTHER, THIRD], 16)
+    found = pairings.round_robin(dict.fromkeys([MODEL, OTHER, THIRD], "network"), 16)
     assert {frozenset((one.model, other.model)) for one, other in found} == {
         frozenset(pair) for pair in ((MODEL, OTHER), (MODEL, THIRD), (OTHER, THIRD))
     }
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *NNUES])
+def test_the_usual_match_of_an_architecture_is_one_that_its_table_allows(name: str) -> None:
+    kind = kind_of(name)
+    assert MODEL_KINDS[kind][1] == (name in ARCHITECTURES or NNUES[name].policy > 0)
+    for seats in (2, 3, 4):
+        (first, *_) = pairings.strength(MODEL, 64, kind=kind, seats=seats)
+        assert first.candidate.harness in compatible(kind, seats)
+        assert first.candidate.evaluator == MODEL_KINDS[kind][0]
+
+
+def test_an_nnue_without_a_policy_is_measured_by_depth_first_search() -> None:
+    two, four = (pairings.strength(MODEL, 64, kind="nnue", seats=seats) for seats in (2, 4))
+    assert {pair.candidate.harness for pair in two} == {"minimax"}
+    assert {pair.candidate.harness for pair in four} == {"maxn"}
+    assert two[0].candidate.simulations == 512

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pytest
+from support.networks import random_nnue, random_nnue_policy
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.settings import SelfplaySettings
@@ -13,12 +14,16 @@ from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
 from ringrift.learning.openings import PLIES
 from ringrift.learning.play import Host, play_games
+from ringrift.learning.shards import check_game
+from ringrift.nets.nnue.policy import Weights, no_weights
 from ringrift.rules import Config, Position
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import HARNESSES, HarnessError, Model
 from ringrift.search.splitmix import seed_of
 
 SETTINGS = SelfplaySettings(noise_plies=12, considered=8)
+
+DIGEST = "ab" * 32
 
 
 def plan(config: str, games: int, **changes: object) -> SelfplayPlanned:
@@ -256,3 +261,32 @@ def test_the_harness_sets_the_number_of_games_in_lockstep(monkeypatch: pytest.Mo
         widths[harness] = max(asked)
     assert widths == {"gumbel": 2, "gpu_gumbel": 5}
     assert moves["gumbel"] == moves["gpu_gumbel"]
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
+def test_an_nnue_with_a_policy_plays_gumbel_search_inside_compiled_code(key: str) -> None:
+    def never(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        raise AssertionError("no leaf leaves compiled code")
+
+    model = Model(never, nnue=random_nnue_policy(key))
+    games = list(play_games(ticket(key, 4, model=DIGEST), SETTINGS, Host(node="n"), model=model))
+    assert {(one.harness, one.evaluator) for game in games for one in game.seats} == {
+        ("gumbel", "nnue")
+    }
+    for game in games:
+        assert replayed(game)[-1].over
+        assert len(targets.decode(game.targets)[1]) > 10
+
+
+@pytest.mark.parametrize(("key", "harness"), [("hex8_2p", "minimax"), ("square8_3p", "maxn")])
+def test_an_nnue_without_a_policy_plays_depth_first_search(key: str, harness: str) -> None:
+    nnue = Weights(random_nnue(key), no_weights().policy)
+    model = Model(lambda *_: pytest.fail("not asked"), policy=False, nnue=nnue)
+    wanted = ticket(key, 3, model=DIGEST, simulations=4)
+    games = list(play_games(wanted, SETTINGS, Host(node="n"), model=model))
+    assert {(one.harness, one.simulations) for game in games for one in game.seats} == {
+        (harness, 32)
+    }
+    assert len({game.moves for game in games}) == 3
+    for game in games:
+        assert len(check_game(game).decisions) > 10

@@ -22,8 +22,9 @@ from ringrift.learning.training import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.encoding import Plane
+from ringrift.nets.header import digest_of
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
 from ringrift.nets.symmetry import grid_tables
 from ringrift.nets.tensors import pack, unpack

@@ -21,11 +21,11 @@ from ringrift.events.settings_sources import load
 from ringrift.events.tickets import EvaluationTicket, ReanalysisTicket, tickets_of
 from ringrift.insight.models import hand_training
 from ringrift.insight.reanalyse import reanalyse as request
-from ringrift.learning.families import model_of
 from ringrift.learning.matches import play_match
+from ringrift.learning.models import model_of
 from ringrift.learning.play import Host
 from ringrift.legacy.importing import import_games
-from ringrift.nets.checkpoint import digest_of
+from ringrift.nets.header import digest_of
 
 CONFIG, GAMES = "hex8_2p", 120
 STARTS = 20

@@ -13,7 +13,8 @@ from support.positions import arrays_of, random_positions
 from ringrift.nets import onnx_export
 from ringrift.nets.architectures import build
 from ringrift.nets.batch import Batcher
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.nets.onnx_export import NAMES, OnnxError, export, inputs
 from ringrift.nets.shapes import ARCHITECTURES
 from ringrift.rules import Config

@@ -10,8 +10,9 @@ from support.positions import arrays_of, random_positions
 
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batch, Batcher
-from ringrift.nets.checkpoint import CheckpointError, TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.encoding import RELATIVE_SEATS, SEAT_GLOBALS, Global
+from ringrift.nets.header import CheckpointError, digest_of
 from ringrift.nets.transfer import SEAT_PLANES, TransferError, transfer
 from ringrift.rules import Config, Position
 

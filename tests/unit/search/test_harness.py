@@ -6,10 +6,18 @@ import sys
 import numpy as np
 import pytest
 
-from ringrift.nets.nnue.inference import no_network
+from ringrift.nets.nnue.policy import no_weights
 from ringrift.rules import Config, Position
 from ringrift.search.arrays import Codes, Floats, States
-from ringrift.search.harness import HARNESSES, HarnessError, Model, Setup, compatible, make_player
+from ringrift.search.harness import (
+    HARNESSES,
+    HarnessError,
+    Model,
+    Setup,
+    compatible,
+    make_player,
+    root_moves,
+)
 
 HEX8 = Config.parse("hex8_2p")
 SQUARE8_3P = Config.parse("square8_3p")
@@ -23,7 +31,7 @@ def flat_for_three(states: States, codes: Codes, offsets: Codes) -> tuple[Floats
     return np.zeros(len(codes), np.float32), np.zeros((len(states), 3), np.float32)
 
 
-FLAT_NNUE = Model(flat, policy=False, nnue=no_network())
+FLAT_NNUE = Model(flat, policy=False, nnue=no_weights())
 
 GOOD = {
     "gumbel": Setup(evaluator="network", simulations=4, model=Model(flat)),
@@ -75,7 +83,7 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
         ("random", Setup(evaluator="none", simulations=3), "0 simulations, as it does not search"),
         ("maxn", GOOD["maxn"], "harness maxn plays with 3 or 4 seats, not 2"),
         ("brs", GOOD["maxn"], "harness brs plays with 3 or 4 seats, not 2"),
-        ("gumbel", GOOD["minimax"], "gumbel needs evaluator network or heuristic, not 'nnue'"),
+        ("gumbel", GOOD["minimax"], "gumbel needs a model with a policy; without one use minimax"),
         (
             "policy",
             Setup(evaluator="nnue", model=FLAT_NNUE),
@@ -84,12 +92,17 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
         (
             "policy",
             Setup(evaluator="network", model=FLAT_NNUE),
-            "needs a model with a policy; without one use minimax",
+            "the model is a nnue, for evaluator 'nnue', not 'network'",
+        ),
+        (
+            "minimax",
+            Setup(evaluator="network", simulations=20, model=FLAT_NNUE),
+            "the model is a nnue, for evaluator 'nnue', not 'network'",
         ),
         (
             "minimax",
             Setup(evaluator="nnue", simulations=20, model=Model(flat)),
-            "the model is no NNUE",
+            "the model is a network, for evaluator 'network', not 'nnue'",
         ),
         ("minimax", Setup(evaluator="heuristic"), "minimax needs at least 1 simulation"),
     ],
@@ -130,7 +143,7 @@ def test_compatible_harnesses_of_each_kind_of_model() -> None:
     assert set(compatible("network", 2)) == {*everywhere, "minimax"}
     assert set(compatible("network", 4)) == {*everywhere, "maxn", "brs"}
     assert compatible("nnue", 2) == ("minimax",)
-    assert compatible("nnue_policy", 3) == ("maxn", "brs", "policy")
+    assert compatible("nnue_policy", 3) == ("gumbel", "maxn", "brs", "policy")
     assert set(compatible("none", 2)) == {
         "gumbel",
         "gpu_gumbel",
@@ -173,3 +186,12 @@ def test_searches_need_no_torch() -> None:
     found = loaded_by("import ringrift.search.depth_first.player, ringrift.search.boards")
     assert "torch" not in found
     assert "ringrift.nets.nnue.inference" in found
+
+
+def test_the_moves_sampled_at_the_root_follow_the_budget() -> None:
+    budgets = (1, 8, 16, 32, 64, 512)
+    assert [root_moves(16, budget) for budget in budgets] == [2, 2, 4, 8, 16, 16]
+    assert root_moves(4, 512) == 4
+    player = make_player(HEX8, "gumbel", Setup(evaluator="heuristic", simulations=16, threads=1))
+    (found,) = player.choose(Position.start(HEX8).state[None], np.zeros(1, np.uint64))
+    assert np.count_nonzero(found.visits) == 4
