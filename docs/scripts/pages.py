@@ -7,7 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from ringrift.cli.reference import commands
-from ringrift.insight import reference
+from ringrift.insight import reference, rights
 from ringrift.legacy import words
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,7 @@ WRITTEN = {
     "reference/settings.md": reference.settings,
     "reference/events.md": reference.events,
     "reference/processes.md": reference.processes,
+    "reference/rights.md": rights.page,
     "reference/metrics.md": reference.metrics,
     "reference/python.md": lambda: PYTHON,
     "reference/old_system.md": words.page,

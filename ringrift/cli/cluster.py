@@ -24,12 +24,12 @@ NO_USER = {CREDENTIALS: ""}
 
 
 def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False) -> int:
-    """Write the files of every voter and the credentials of every role.
+    """Write the files of every voter, the keys of the operator and the credentials of people.
 
     Args:
         nodes: NAME=HOST[:PORT],... for 1, 3 or 5 voters.
         output: The folder for the files.
-        no_users: Without users and permissions: only behind a firewall.
+        no_users: Without keys and permissions: only behind a firewall.
         tls: Encrypt all connections, with a certificate authority of the cluster's own.
     """
     members = files.parse_nodes(nodes)
@@ -40,7 +40,8 @@ def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False)
     servers = ",".join(f"{scheme}://{voter.advertise}" for voter in voters)
     print(f"clients: RINGRIFT_SERVER={servers}")
     if not no_users:
-        print(f"         {CREDENTIALS}={output}/credentials/ROLE.txt")
+        print(f"people:  {CREDENTIALS}={output}/credentials/ROLE.creds")
+        print("nodes:   ringrift node admit NODE KEY --roles ROLE,...")
     if tls:
         print(f"         {AUTHORITY}={output}/authority/ca.pem")
     print(f"to look: {line_to_type(servers, f'ringrift context --cluster {output}')}")
@@ -107,22 +108,26 @@ async def grow(
 
     Args:
         replicas: Copies of every stream.
-        origin: First copy all of this server, or of this data directory; stop all writers before.
+        origin: First copy all of this server, of this data directory, or of the cluster whose
+            files are in this folder, as its operator; stop all writers before.
     """
     async with opened(source) as log:
         if origin:
-            with environment(NO_USER):
-                async with opened(_single(origin)) as single:
-                    await copy(await live(single), log, replicas=replicas, report=complain)
+            variables, place = _origin(origin)
+            with environment(variables):
+                async with opened(place) as old:
+                    await copy(await live(old), log, replicas=replicas, report=complain)
         changed = await set_replicas(log, replicas, report=complain)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
 
 
-def _single(origin: str) -> Source:
-    """The log of a data directory or of a server."""
+def _origin(origin: str) -> tuple[dict[str, str], Source]:
+    """The log of a data directory, of a server or of a cluster, and the environment for it."""
     path = Path(origin)
-    return Source(data=path) if path.is_dir() else Source(server=origin)
+    if not (path / "voters").is_dir():
+        return NO_USER, Source(data=path) if path.is_dir() else Source(server=origin)
+    return files.as_operator(path), Source(server=files.addresses(path, files.read_nodes(path)))
 
 
 async def backup(*, to: str, keep: PositiveInt | None = None, session: Session = HERE) -> None:

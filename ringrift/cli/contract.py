@@ -15,7 +15,7 @@ from ringrift.cli.common import (
     show,
     show_rows,
 )
-from ringrift.cluster import monitoring
+from ringrift.cluster import accounts, monitoring
 from ringrift.cluster.files import NEW_FILE
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -25,6 +25,7 @@ from ringrift.runtime.metrics import METRICS
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import set_replicas
+from ringrift.trust import admission
 
 EXIT_DIFFERENT = 1
 ROOT = Path(".")
@@ -75,7 +76,7 @@ async def _check_server(root: Path, server: str) -> int:
 async def apply(
     *, replicas: PositiveInt | None = None, new: bool = False, session: Session = HERE
 ) -> int:
-    """Create missing streams and consumers on a server.
+    """Create missing streams and consumers on a server, and give roles the rights of this program.
 
     A cluster without any gets them once: `ringrift cluster init` leaves a mark beside the
     credentials, and on a cluster without users --replicas says that it is new. The exit status is
@@ -91,6 +92,8 @@ async def apply(
         if replicas is not None:
             await set_replicas(log, replicas, report=complain)
         drift = await ensure(log, replicas=replicas, new=new)
+        await admission.record_rights(log)
+        await accounts.send_rights(log.servers)
     if mark:
         with contextlib.suppress(OSError):
             mark.unlink()

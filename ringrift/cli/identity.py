@@ -1,5 +1,6 @@
 """`ringrift node key`, `admit`, `revoke`, `list` and `require-signatures`: whose facts count."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -18,8 +19,12 @@ from ringrift.cli.common import (
     show_rows,
     words,
 )
+from ringrift.cluster import accounts
+from ringrift.cluster.files import forget, write_node
 from ringrift.errors import CommandError
+from ringrift.events.facts import OPERATOR
 from ringrift.log.identity import find_key, key_path, make_key
+from ringrift.server.accounts import Accounts
 from ringrift.trust import admission
 
 AdmittedRoles: TypeAlias = Annotated[
@@ -41,33 +46,59 @@ def key(*, make: bool = False, data: Data = Path(".ringrift"), json: Json = Fals
 
 
 async def admit(
-    node: str, key: str, /, *, roles: AdmittedRoles, why: str = "", source: Source = HERE
+    node: str,
+    key: str,
+    /,
+    *,
+    roles: AdmittedRoles,
+    why: str = "",
+    cluster: Path | None = None,
+    source: Source = HERE,
 ) -> None:
-    """Let facts that a key signs count as facts of a node.
+    """Let facts that a key signs count as facts of a node, and let the node log in.
 
     The first time, the key of this machine becomes that of the operator, who admits all others.
 
     Args:
         node: Name of the node in facts.
         key: What `ringrift node key` prints there.
-        roles: One or more of worker,trainer,evaluator,coordinator,operator.
+        roles: One or more of worker,trainer,evaluator,coordinator,archiver,operator.
         why: The reason.
+        cluster: The folder that `cluster init` wrote [default: that of the credentials in use].
     """
+    folder = cluster or accounts.folder_in_use()
     async with opened(source) as log:
         written = await admission.admit(log, node, key, roles, why)
+        path = None
+        if folder is not None and (given := [role for role in roles if role != OPERATOR]):
+            path = await asyncio.to_thread(write_node, folder, node, key, given)
+            await accounts.send(folder, log.servers)
     print(f"{node} is admitted as {', '.join(roles)}" + ("" if written else " already"))
+    if path is not None:
+        print(f"{path}: copy it to {node}, and run there: ringrift node run --credentials ...")
 
 
-async def revoke(name: str, /, *, why: str, source: Source = HERE) -> None:
-    """Let no later fact of a node count.
+async def revoke(
+    name: str, /, *, why: str, cluster: Path | None = None, source: Source = HERE
+) -> None:
+    """Let no later fact of a node count, and disconnect it for good.
 
     Args:
         name: A node, for all its keys, or one key.
         why: The reason.
+        cluster: The folder that `cluster init` wrote [default: that of the credentials in use].
     """
+    folder = cluster or accounts.folder_in_use()
     async with opened(source) as log:
-        keys = await admission.revoke(log, name, why)
-    print(f"revoked: {', '.join(keys)}")
+        known = folder is not None and Accounts(folder).knows(name)
+        admitted = await admission.keys_of(log, name)
+        if admitted or not known:
+            print(f"revoked: {', '.join(await admission.revoke(log, name, why))}")
+        if folder is not None:
+            users = await asyncio.to_thread(Accounts(folder).revoke, [name], admitted)
+            servers = await accounts.send(folder, log.servers)
+            await asyncio.to_thread(forget, folder, users)
+            print(f"logged out by {', '.join(servers)}: {', '.join(users) or 'no login'}")
 
 
 async def list_nodes(*, session: Tabular = TABLE) -> None:

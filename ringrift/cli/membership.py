@@ -7,11 +7,17 @@ from pathlib import Path
 
 from ringrift.cli.common import Duration, Source, opened
 from ringrift.cluster import membership
-from ringrift.cluster.files import Node, parse_members, read_nodes, write_members
+from ringrift.cluster.files import (
+    Node,
+    addresses,
+    as_operator,
+    parse_members,
+    read_nodes,
+    write_members,
+)
 from ringrift.cluster.local import environment
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
-from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.configuration import Voter
 
 WAIT = timedelta(minutes=30)
@@ -37,8 +43,8 @@ async def replace(old: str, /, *, by: str, output: Path, wait: Duration = WAIT) 
     before = [node for node in nodes if node.name not in (old, new.name)]
     if len(before) == len(nodes):
         raise CommandError(f"{old} is no voter of {output}; it has {', '.join(sorted(names))}")
-    with environment(_operator(output)):
-        async with opened(_at(output, before)) as log, _within(wait):
+    with environment(as_operator(output)):
+        async with opened(Source(server=addresses(output, before))) as log, _within(wait):
             await membership.refuse_without_quorum(log, old, [new.name])
             voters = write_members(output, [*before, new], [new])
             _say_files(output, [new], before)
@@ -66,8 +72,8 @@ async def add(*, nodes: str, output: Path, wait: Duration = WAIT) -> None:
     before = [node for node in read_nodes(output) if node.name not in names]
     if len(before) + len(added) not in (3, 5):
         raise CommandError(f"{len(before)} voters and {len(added)} more: a cluster has 3 or 5")
-    with environment(_operator(output)):
-        async with opened(_at(output, before)) as log, _within(wait):
+    with environment(as_operator(output)):
+        async with opened(Source(server=addresses(output, before))) as log, _within(wait):
             voters = write_members(output, [*before, *added], added)
             _say_files(output, added, before)
             await membership.wait_for(log, sorted(names), complain)
@@ -80,20 +86,6 @@ def _one(by: str) -> list[Node]:
     if len(nodes) != 1:
         raise CommandError("give one voter with --by, as NAME=HOST[:PORT]")
     return nodes
-
-
-def _operator(output: Path) -> dict[str, str]:
-    """The environment of a client with all rights. Raises CommandError."""
-    credentials, authority = output / "credentials", output / "authority" / "ca.pem"
-    if not (credentials / "operator.txt").exists():
-        raise CommandError(f"{output} has no users: such a cluster cannot remove a voter")
-    found = {CREDENTIALS: str(credentials / "operator.txt")}
-    return found | ({AUTHORITY: str(authority)} if authority.exists() else {})
-
-
-def _at(output: Path, nodes: Sequence[Node]) -> Source:
-    scheme = "tls" if (output / "authority" / "ca.pem").exists() else "nats"
-    return Source(server=",".join(f"{scheme}://{node.host}:{node.port}" for node in nodes))
 
 
 def _within(wait: timedelta) -> asyncio.Timeout:

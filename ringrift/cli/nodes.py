@@ -15,6 +15,7 @@ from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.settings_sources import old_variables
+from ringrift.log.login import CREDENTIALS, SERVER, servers_here
 
 Roles: TypeAlias = Annotated[
     tuple[str, ...], Parameter(converter=parsed(parse_roles), n_tokens=1, metavar="ROLE,...")
@@ -24,9 +25,7 @@ Roles: TypeAlias = Annotated[
 async def run(
     *,
     roles: Roles,
-    server: Annotated[
-        str, Parameter(env_var="RINGRIFT_SERVER", help="URLs of the voters.")
-    ] = "nats://127.0.0.1:4222",
+    server: Annotated[str | None, Parameter(env_var=SERVER)] = None,
     edge: Annotated[str | None, Parameter(env_var="RINGRIFT_EDGE")] = None,
     credentials: Path | None = None,
     data: Data = Path(".ringrift"),
@@ -40,10 +39,11 @@ async def run(
 
     Args:
         roles: One or more of worker,trainer,evaluator,coordinator.
+        server: URLs of the voters [default: those in the credentials].
         edge: URL of this node's own server, which keeps its games.
-        credentials: Folder with ROLE.txt for each role.
-        data: Folder for the logs of the processes.
-        node: Name of this machine in facts [default: its host name].
+        credentials: File that `ringrift node admit` wrote for this node.
+        data: Folder for its key and for the logs of the processes.
+        node: Name of this machine in facts [default: that in the credentials, or its host name].
         provider: Who rents it out.
         price: Its price per hour.
         update_command: Shell command for `ringrift update`, such as 'git pull'.
@@ -55,12 +55,13 @@ async def run(
     from ringrift.cluster.machine import this_machine
     from ringrift.runtime.host import node_name
 
+    if credentials is not None:
+        os.environ[CREDENTIALS] = str(credentials)
     options = nodes.NodeOptions(
         name=node or node_name(),
-        server=server,
+        server=server or servers_here(),
         data=data,
         edge=edge,
-        credentials=credentials,
         update_command=update_command,
         rollback_command=rollback_command,
         command=WORDS.get(),
@@ -86,8 +87,9 @@ async def update(
         skip_voters: Do not restart servers.
         convergence_timeout: Time in which a node or server must be back and current.
     """
-    from ringrift.cluster import update as updating
+    from ringrift.cluster import accounts, update as updating
     from ringrift.cluster.local import LocalCluster
+    from ringrift.trust import admission
 
     if not safe and not dry_run:
         raise CommandError("give --safe to carry out the update, or --dry-run to see its steps")
@@ -102,6 +104,8 @@ async def update(
             print(updating.describe(steps))
             if dry_run:
                 return
+            await admission.record_rights(log)
+            await accounts.send_rights(log.servers)
             await updating.update_nodes(log, steps, convergence_timeout)
             for name in steps.servers:
                 assert cluster is not None

@@ -41,8 +41,8 @@ async def repair(*, source: Source = HERE) -> int:
         found = await look_twice(log)
         if found is None:
             raise CommandError(
-                "the servers cannot be asked what they hold: put scrubber.txt beside the file that "
-                f"{CREDENTIALS} names; `ringrift cluster init` wrote it"
+                "the servers cannot be asked what they hold: put scrubber.creds beside the file "
+                f"that {CREDENTIALS} names; `ringrift cluster init` wrote it"
             )
         for damage in found:
             complain(f"{damage}; repairing it")

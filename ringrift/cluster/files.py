@@ -3,33 +3,37 @@
 DIR/voters/<name>/nats.conf          the file of the repository
 DIR/voters/<name>/ops/voter.conf     what is specific to the voter; also users.conf, tls/ and
                                      identity.json, see `ringrift.server.voter`
-DIR/credentials/<role>.txt           user:password, for RINGRIFT_CREDENTIALS
+DIR/credentials/<role>.creds         logins of people, for RINGRIFT_CREDENTIALS
 DIR/credentials/new                  until `ringrift contract apply` has created the streams
+DIR/nodes/<node>.creds               logins of nodes, written by `ringrift node admit`
+DIR/nats/                            the operator's keys, see `ringrift.server.accounts`
 DIR/streams/, DIR/consumers/         for `nats stream add --config`, with the cluster's replicas
 DIR/authority/ca.pem, ca.key         the certificate authority; the key never leaves this machine
+DIR/route.txt                        with which voters connect to each other
 
-When the files are written again, for more voters, passwords and authority are kept.
+When the files are written again, for more voters, keys and authority are kept.
 """
 
-import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
-from ringrift.log.login import read_login
+from ringrift.log.login import AUTHORITY, CREDENTIALS, SERVER
 from ringrift.runtime.processes import AUTHORS
 from ringrift.server import configuration as conf
+from ringrift.server.accounts import Accounts, write_secret
 from ringrift.server.contract import definitions
-from ringrift.server.edge import edge_conf
+from ringrift.server.edge import LOGIN_FILE, edge_conf
 from ringrift.server.ensure import CLUSTER_REPLICAS
-from ringrift.server.roles import new_passwords, roles, users_conf
+from ringrift.server.roles import PEOPLE, roles
 from ringrift.server.voter import Made, new_cluster, read_made, write_made
 
 NEW_FILE = "new"
@@ -89,6 +93,8 @@ def write_cluster(
 ) -> list[conf.Voter]:
     """Write the files of a cluster and return its voters; one node alone is a single server. Raises
     CommandError."""
+    if users:
+        refuse_passwords(folder)
     voters, new = _voters(folder, nodes, users=users, tls=tls), not (folder / "voters").exists()
     write_voters(folder, voters, {node.name: node.host for node in nodes})
     if new and users:
@@ -102,7 +108,8 @@ def write_cluster(
 def write_members(folder: Path, nodes: Sequence[Node], added: Sequence[Node]) -> list[conf.Voter]:
     """Write the files of voters that are added to a cluster, and the routes to them of the others,
     and return all voters. Raises CommandError."""
-    users = (folder / "credentials" / "route.txt").exists()
+    refuse_passwords(folder)
+    users = Accounts(folder).exist
     tls = (folder / "authority" / "ca.pem").exists()
     voters = _voters(folder, nodes, users=users, tls=tls)
     names = {node.name for node in added}
@@ -127,11 +134,28 @@ def read_nodes(folder: Path) -> list[Node]:
     return found
 
 
+def addresses(folder: Path, nodes: Iterable[Node]) -> str:
+    """The addresses of voters of a cluster, for `--server`."""
+    scheme = "tls" if (folder / "authority" / "ca.pem").exists() else "nats"
+    return ",".join(f"{scheme}://{node.host}:{node.port}" for node in nodes)
+
+
+def as_operator(folder: Path) -> dict[str, str]:
+    """The environment of a client of a cluster with all rights. Raises CommandError."""
+    authority = folder / "authority" / "ca.pem"
+    # the second in a cluster with passwords
+    logins = [folder / "credentials" / name for name in ("operator.creds", "operator.txt")]
+    found = [str(path) for path in logins if path.exists()]
+    if not found:
+        raise CommandError(f"{folder} has no credentials of an operator")
+    return {CREDENTIALS: found[0]} | ({AUTHORITY: str(authority)} if authority.exists() else {})
+
+
 def _voters(folder: Path, nodes: Sequence[Node], *, users: bool, tls: bool) -> list[conf.Voter]:
     password = None
     if users:
         fresh = f"pw-{secrets.token_urlsafe(32)}"
-        password = _kept(folder / "credentials" / "route.txt", fresh)
+        password = _kept(folder / "route.txt", fresh)
     voters = []
     for node in nodes:
         others = tuple(other.route for other in nodes if other != node)
@@ -164,22 +188,62 @@ def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str,
     """Write the folders of the voters and the credentials of roles. `hosts` are the addresses at
     which the voters are reached. Raises CommandError."""
     made = _made(folder, voters)
-    rights = roles(AUTHORS)
-    passwords = {}
-    if any(voter.users for voter in voters):
-        for role, fresh in new_passwords(rights).items():
-            login = _kept(folder / "credentials" / f"{role}.txt", f"{role}:{fresh}")
-            passwords[role] = login.partition(":")[2]
+    users = conf.as_json(_accounts(folder) if any(voter.users for voter in voters) else {})
     for voter in voters:
         home = folder / "voters" / voter.name
         (home / "ops").mkdir(parents=True, exist_ok=True)
         (home / "nats.conf").write_text(conf.SHIPPED_CONF)
         write_secret(home / conf.VOTER_FILE, conf.voter_conf(voter))
-        users = users_conf(rights, passwords) if voter.users else conf.as_json({})
         write_secret(home / conf.USERS_FILE, users)
         write_made(home, made[voter.name])
         if voter.tls:
             write_certificates(folder, voter.name, hosts[voter.name])
+
+
+def _accounts(folder: Path) -> dict[str, Any]:
+    """Make what is not there yet of the operator, the accounts and the logins of people, and return
+    the settings of servers that know them. Raises CommandError."""
+    accounts = Accounts(folder)
+    accounts.make(roles(AUTHORS))
+    for role in PEOPLE:
+        path = folder / "credentials" / f"{role}.creds"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write_secret(path, accounts.person(role))
+    return accounts.configuration()
+
+
+def refuse_passwords(folder: Path) -> None:
+    """Raise CommandError if the cluster of this folder has passwords shared by roles."""
+    if (folder / "credentials" / "operator.txt").exists():
+        raise CommandError(
+            f"{folder} is of a cluster with passwords, whose streams would be lost in an account "
+            "of another name: make a new one in another folder, and `ringrift cluster grow --from "
+            f"{folder}` copies everything onto it"
+        )
+
+
+def write_node(folder: Path, node: str, key: str, given: Sequence[str]) -> Path:
+    """Write the one file with which a node joins: its login for these roles, the addresses of the
+    voters, and their certificate authority. Return its path. Raises CommandError."""
+    text = Accounts(folder).node(node, key, given, roles(AUTHORS))
+    text += f"\n{SERVER}={addresses(folder, read_nodes(folder))}\n"
+    if (authority := folder / "authority" / "ca.pem").exists():
+        text += authority.read_text()
+    path = folder / "nodes" / f"{node}.creds"
+    path.parent.mkdir(exist_ok=True)
+    write_secret(path, text)
+    return path
+
+
+def forget(folder: Path, users: Iterable[str]) -> None:
+    """Delete the files with the logins of users who were revoked; those of people are made again
+    when the files of the cluster are."""
+    for user in users:
+        (folder / "credentials" / f"{user}.creds").unlink(missing_ok=True)
+        (folder / "nodes" / f"{user}.creds").unlink(missing_ok=True)
+        edge = folder / "edges" / user.removeprefix("edge-") / LOGIN_FILE
+        edge.unlink(missing_ok=True)
 
 
 def _made(folder: Path, voters: Sequence[conf.Voter]) -> dict[str, Made]:
@@ -215,22 +279,15 @@ def write_edge(folder: Path, node: str, hubs: Sequence[str], *, port: int, tls: 
         raise CommandError(
             f"{node!r} is not a name of a node: use lower-case letters, digits, - and _"
         )
-    login = read_login(folder / "credentials" / "edge.txt")
     home = folder / "edges" / node
     home.mkdir(parents=True, exist_ok=True)
-    text = edge_conf(node, hubs, login, port=port, tls=tls)
+    if not (home / LOGIN_FILE).exists():
+        write_secret(home / LOGIN_FILE, Accounts(folder).person("edge", f"edge-{node}"))
+    text = edge_conf(node, hubs, port=port, tls=tls)
     write_secret(home / "nats.conf", text)
     if tls:
         (home / "ca.pem").write_bytes((folder / "authority" / "ca.pem").read_bytes())
     return home
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.touch(mode=0o600)
-    part.write_text(text)
-    part.replace(path)
 
 
 def _kept(path: Path, fresh: str) -> str:

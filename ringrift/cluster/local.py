@@ -26,11 +26,12 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.cluster.cuts import Link
-from ringrift.cluster.files import write_secret, write_voters
+from ringrift.cluster.files import write_voters
 from ringrift.errors import CommandError
 from ringrift.log.errors import DiskFull
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server import reserve
+from ringrift.server.accounts import write_secret
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Voter
 from ringrift.server.voter import check, configured, read_made
@@ -114,7 +115,6 @@ class LocalCluster:
             )
             for member in members
         ]
-        data.mkdir(parents=True, exist_ok=True)
         write_voters(data, voters, dict.fromkeys(names, "127.0.0.1"))
         write_secret(data / "links.json", msgspec.json.encode(links).decode())
         write_secret(data / "cut.json", "[]")
@@ -157,7 +157,7 @@ class LocalCluster:
         """Environment variables that a client needs to connect as `role`."""
         found = {}
         if self._state.users:
-            found[CREDENTIALS] = str(self.data / "credentials" / f"{role}.txt")
+            found[CREDENTIALS] = str(self.data / "credentials" / f"{role}.creds")
         if self._state.tls:
             found[AUTHORITY] = str(self.data / "authority" / "ca.pem")
         return found

@@ -31,7 +31,8 @@ async def members(servers: Sequence[str]) -> dict[str, bool]:
     held = await holdings(servers)
     if held is None:
         raise CommandError(
-            "the servers cannot be asked who takes part: the folder has no credentials/scrubber.txt"
+            "the servers cannot be asked who takes part: the folder has no "
+            "credentials/scrubber.creds"
         )
     return _as_leader_says(held)
 
@@ -113,7 +114,7 @@ async def remove(log: Log, leaving: str) -> None:
         return
     login = login_beside(SYSTEM)
     if login is None:
-        raise CommandError("the folder has no credentials/system.txt, which removes voters")
+        raise CommandError("the folder has no credentials/system.creds, which removes voters")
     client = await connected(log.servers, login)
     try:
         request = msgspec.json.encode({"peer": "", "peer_id": peer_id(leaving)})

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ringrift.cluster.files import write_secret
 from ringrift.errors import CommandError
-from ringrift.log.login import AUTHORITY, login_for, read_login
+from ringrift.log.login import AUTHORITY, CREDENTIALS, Login, login_for, read_login
 from ringrift.log.topology import FLEET_INBOX
 from ringrift.log.wire import shown_address, split_servers
+from ringrift.server.accounts import write_secret
 from ringrift.server.configuration import VOTER_FILE
 
 USUAL_NAME = "ringrift"
@@ -27,6 +28,7 @@ class NatsContext(Struct, frozen=True, omit_defaults=True):
 
     description: str
     url: str
+    creds: str = ""
     user: str = ""
     password: str = ""
     ca: str = ""
@@ -39,13 +41,12 @@ def of_environment(server: str) -> NatsContext:
     login = login_for(server)
     addresses = ",".join(map(shown_address, split_servers(server)))
     authority = os.environ.get(AUTHORITY, "")
-    return NatsContext(
+    return _context(
+        login,
+        Path(os.environ.get(CREDENTIALS, "")),
         description="RingRift",
         url=addresses,
-        user=login.user if login else "",
-        password=login.password if login else "",
         ca=str(Path(authority).resolve()) if authority else "",
-        inbox_prefix=f"{FLEET_INBOX}.{login.user}" if login else "",
     )
 
 
@@ -55,19 +56,33 @@ def of_cluster(folder: Path, role: str) -> NatsContext:
     voters = [_voter(path) for path in sorted(folder.glob(f"voters/*/{VOTER_FILE}"))]
     if not voters:
         raise CommandError(f"{folder} has no voters: name the folder that `cluster init` wrote")
-    login = None
-    if (folder / "credentials").is_dir():
-        login = read_login(folder / "credentials" / f"{role}.txt")
+    path = folder / "credentials" / f"{role}.creds"
+    login = read_login(path) if (folder / "credentials").is_dir() else None
     tls = any("tls" in voter for voter in voters)
     scheme = "tls" if tls else "nats"
-    return NatsContext(
+    return _context(
+        login,
+        path,
         description=f"RingRift as {role}",
         url=",".join(f"{scheme}://{_address(voter)}" for voter in voters),
-        user=login.user if login else "",
-        password=login.password if login else "",
         ca=str((folder / "authority" / "ca.pem").resolve()) if tls else "",
-        inbox_prefix=f"{FLEET_INBOX}.{login.user}" if login else "",
     )
+
+
+def _context(login: Login | None, path: Path, **fields: str) -> NatsContext:
+    """The context of a user whose credentials are in a file, or in the address."""
+    found = NatsContext(**fields)
+    if login is None:
+        return found
+    inbox = f"{FLEET_INBOX}.{login.user}"
+    if not login.token:
+        return replace(found, user=login.user, password=login.password, inbox_prefix=inbox)
+    if not login.seed:
+        raise CommandError(
+            f"{path} has no seed, which the tool needs: use the credentials of a person, such as "
+            "those that `ringrift cluster init` writes for oncall"
+        )
+    return replace(found, creds=str(path.resolve()), inbox_prefix=inbox)
 
 
 def _voter(path: Path) -> dict[str, Any]:

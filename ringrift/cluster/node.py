@@ -21,13 +21,12 @@ from msgspec.structs import replace
 
 from ringrift.cluster.machine import Planned, children_of, plan
 from ringrift.cluster.supervisor import Child, Say, background, stop_on_signals, supervise
-from ringrift.errors import CommandError
 from ringrift.log import presence
 from ringrift.log.archive import CACHE
 from ringrift.log.errors import StreamError
-from ringrift.log.identity import make_key
+from ringrift.log.identity import KEY, key_path, make_key
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.login import CREDENTIALS
+from ringrift.log.login import check_name
 from ringrift.log.presence import Machine
 from ringrift.log.topology import CONTROL_BUCKET
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
@@ -40,15 +39,14 @@ SERVER_AWAY = (StreamError, TimeoutError, nats.errors.Error)
 
 
 class NodeOptions(Struct, frozen=True, kw_only=True):
-    """How a node runs. `credentials` is a folder with ROLE.txt for each role, `edge` the URL of the
-    node's own server; the logs of processes are written below `data`. `command` is the command
-    line that starts the node again after an update."""
+    """How a node runs. `edge` is the URL of the node's own server; its key and the logs of its
+    processes are in `data`. `command` is the command line that starts it again after an
+    update."""
 
     name: str
     server: str
     data: Path
     edge: str | None = None
-    credentials: Path | None = None
     update_command: str = ""
     rollback_command: str = ""
     command: tuple[str, ...] = ()
@@ -118,12 +116,14 @@ class Node:
 async def run(options: NodeOptions, machine: Machine) -> int:
     """Run a node until it is stopped; an update replaces the program in this process.
 
-    Raises CommandError if the memory or the credentials do not suffice for its roles."""
+    Raises CommandError if the memory does not suffice for its roles."""
     machine = replace(machine, update=os.environ.get(UPDATED, ""))
+    check_name(options.name)
     planned = plan(machine)
-    os.environ.update(credentials(options, machine.roles[0]))
+    key = await asyncio.to_thread(make_key, options.data)
+    os.environ[KEY] = str(key_path(options.data).resolve())
     log = await JetStreamLog.open(options.server, name=f"node@{options.name}")
-    log.signer = await asyncio.to_thread(make_key, options.data)
+    log.signer = key
     try:
         while True:
             consumers = tuple(item.consumer for item in planned)
@@ -149,24 +149,13 @@ async def run(options: NodeOptions, machine: Machine) -> int:
         await log.close()
 
 
-def environment(options: NodeOptions, planned: Planned) -> dict[str, str]:
-    """The environment variables of a process of the node. Raises CommandError."""
+def environment(options: NodeOptions, _: Planned) -> dict[str, str]:
+    """The environment variables of a process of the node."""
     own = {"RINGRIFT_NODE": options.name}
     own[CACHE] = os.environ.get(CACHE) or str(options.data / "cache")
     if options.edge:
         own["RINGRIFT_EDGE"] = options.edge
-    return own | credentials(options, planned.role)
-
-
-def credentials(options: NodeOptions, role: str) -> dict[str, str]:
-    """The environment variable with the credentials of `role`, none without a folder of
-    credentials. Raises CommandError if the folder lacks those of the role."""
-    if options.credentials is None:
-        return {}
-    path = options.credentials / f"{role}.txt"
-    if not path.exists():
-        raise CommandError(f"{path} does not exist: copy it from the files of the cluster")
-    return {CREDENTIALS: str(path)}
+    return own
 
 
 async def carry_out(options: NodeOptions, request: presence.UpdateRequest) -> str:

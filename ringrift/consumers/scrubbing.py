@@ -14,7 +14,7 @@ from ringrift.log import read
 from ringrift.log.errors import StreamError, Unreachable
 from ringrift.log.holdings import Damage, Held, confirmed, holdings
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.login import login_beside, with_login
+from ringrift.log.login import login_beside
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.process import Process
@@ -148,7 +148,7 @@ async def repaired(log: Log, damage: Damage) -> bool:
     login = login_beside(REPAIRER)
     if login is None:
         return False
-    repairing = await JetStreamLog.open(with_login(log.servers, login), name=REPAIRER)
+    repairing = await JetStreamLog.open(",".join(log.servers), name=REPAIRER, login=login)
     try:
         await repair(repairing, damage, lambda: _look(repairing))
     finally:

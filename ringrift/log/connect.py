@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from ringrift.log.diagnostics import logger
 from ringrift.log.entry import matches
 from ringrift.log.errors import Forbidden, LeaderChanged, Unreachable
-from ringrift.log.login import inbox_prefix, login_for, tls_context
+from ringrift.log.login import Login, inbox_prefix, login_for, tls_context
 from ringrift.log.topology import STREAMS
 from ringrift.log.wire import Wire, forbidden_in, shown_address, split_servers, without_tls
 
@@ -217,16 +217,16 @@ def _check_usable(info: Mapping[str, Any], where: str) -> None:
         raise Unreachable(f"{where} takes messages of {limit} bytes, {needed}")
 
 
-async def connect(url: str, *, name: str) -> Connection:
-    """Return a client that reconnects until it is closed. Raises Unreachable, ServerTooOld if no
-    usable server answers now."""
+async def connect(url: str, *, name: str, login: Login | None = None) -> Connection:
+    """Return a client that reconnects until it is closed, by default with the user of the
+    environment. Raises Unreachable, ServerTooOld if no usable server answers now."""
     servers = split_servers(url)
     # fails at once and with a clear message, where the client would retry
-    first = await Wire.open(servers, name=name)
+    first = await Wire.open(servers, name=name, login=login)
     first.close()
     where = ", ".join(map(shown_address, servers))
     _check_usable(first.info, where)
-    login = login_for(servers[0])
+    login = login or login_for(servers[0])
     client = Connection(login.user if login else None, name)
     client.secured = secured = first.secured
     try:
@@ -245,9 +245,8 @@ async def connect(url: str, *, name: str) -> Connection:
                 connect_timeout=2,
                 inbox_prefix=inbox_prefix(login),
                 reconnect_to_server_handler=client.choose,
-                user=login.user if login else None,
-                password=login.password if login else None,
                 tls=tls_context() if secured else None,
+                **(login.options() if login else {}),
             )
             await client.subscribe(f"{ELECTED}.*", cb=client.on_leader_elected)
     except (OSError, TimeoutError, nats.errors.Error) as error:

@@ -106,8 +106,7 @@ async def connected(servers: Sequence[str], login: Login) -> Client:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             await client.connect(
                 [server.rpartition("@")[2] for server in servers],
-                user=login.user,
-                password=login.password,
+                **login.options(),
                 tls=tls_context() if secured else None,
                 inbox_prefix=inbox_prefix(login),
                 allow_reconnect=False,

@@ -16,6 +16,8 @@ KEY_FILE = "node.nk"
 KEY = "RINGRIFT_KEY"
 """environment variable with another file"""
 SEED_BYTES = 32
+USER, ACCOUNT, OPERATOR = 20 << 3, 0, 14 << 3
+"""kinds of nkeys, which begin with U, A and O"""
 
 
 class NodeKey:
@@ -37,20 +39,25 @@ class NodeKey:
         return cls(pair)
 
     @classmethod
-    def new(cls) -> "NodeKey":
+    def new(cls, kind: int = USER) -> "NodeKey":
         """A key of which no other copy exists."""
-        return cls.of(new_seed())
+        return cls.of(new_seed(kind))
+
+    @property
+    def seed(self) -> str:
+        """The secret from which the key is made, encoded."""
+        return bytes(self._pair.seed).decode()
 
     def sign(self, data: bytes) -> bytes:
         """The signature of some bytes, 64 bytes long."""
         return bytes(self._pair.sign(data))
 
 
-def new_seed() -> bytes:
-    """A random seed, encoded."""
+def new_seed(kind: int = USER) -> bytes:
+    """A random seed, encoded, for a key of a kind of nkeys."""
     import nkeys
 
-    return bytes(nkeys.encode_seed(secrets.token_bytes(SEED_BYTES), nkeys.PREFIX_BYTE_USER))
+    return bytes(nkeys.encode_seed(secrets.token_bytes(SEED_BYTES), kind))
 
 
 def key_path(data: Path) -> Path:

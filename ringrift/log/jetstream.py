@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Unpack
 from uuid import uuid4
 
@@ -20,12 +21,13 @@ from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
 from ringrift.log.identity import find_key
 from ringrift.log.keyring import Keyring, verify_ahead
+from ringrift.log.login import Login
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.span import Batches, Entries, Span
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
-from ringrift.log.wire import split_servers
+from ringrift.log.wire import Wire, split_servers
 from ringrift.log.work import WorkItem, take_ticket
 
 ANSWER_SECONDS_MAX = 2.0
@@ -48,18 +50,19 @@ class _Message(Struct, frozen=True):
 class JetStreamLog(Log):
     """A log over a connected client."""
 
-    def __init__(self, client: Connection, url: str) -> None:
+    def __init__(self, client: Connection, url: str, login: Login | None = None) -> None:
         self.client = client
         self.servers = split_servers(url)
+        self._dial = partial(Wire.open, self.servers, login=login)
         self.recent, self.ring = Recent(), Keyring()
         self.reconnected = client.reconnected
         self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
-    async def open(cls, url: str, *, name: str) -> JetStreamLog:
+    async def open(cls, url: str, *, name: str, login: Login | None = None) -> JetStreamLog:
         """Connect, and sign what is appended with this machine's key, if it has one. Raises
         Unreachable, ServerTooOld, CommandError."""
-        log = cls(await connect(url, name=name), url)
+        log = cls(await connect(url, name=name, login=login), url, login)
         log.signer = find_key()
         return log
 
@@ -246,13 +249,13 @@ class JetStreamLog(Log):
     ) -> Batches[Entry]:
         """See `Log._read`."""
         convert = reader.entries_of
-        return reader.read(self.servers, stream, convert, headers_only=headers_only, **span)
+        return reader.read(self._dial, stream, convert, headers_only=headers_only, **span)
 
     async def _replay(
         self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
     ) -> Batches[Recorded]:
         """See `Log._replay`."""
-        batches = reader.read(self.servers, stream, reader.unchanged, **span)
+        batches = reader.read(self._dial, stream, reader.unchanged, **span)
         async with contextlib.aclosing(batches):
             async for messages in batches:
                 await self.know(stream, int(messages[-1][0][1]))
@@ -264,7 +267,7 @@ class JetStreamLog(Log):
         self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1
     ) -> Entries:
         """See `Log._follow`."""
-        return reader.follow(self.servers, stream, watch, filters=filters, start_seq=start_seq)
+        return reader.follow(self._dial, stream, watch, filters=filters, start_seq=start_seq)
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """See `Log.last`."""

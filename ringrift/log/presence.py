@@ -116,7 +116,7 @@ class Presence:
         """Store this process's heartbeat. Raises StreamError."""
         await self._log.publish(
             f"KV_{NODE_BUCKET}",
-            f"$KV.{NODE_BUCKET}.{heartbeat.instance}",
+            f"$KV.{NODE_BUCKET}.{heartbeat.node}.{heartbeat.instance}",
             msgspec.json.encode(heartbeat),
         )
 

@@ -16,7 +16,7 @@ from ringrift.log.diagnostics import logger
 from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.keyring import Keyring
-from ringrift.log.session import RETRY_SECONDS, Session, SessionLost, session
+from ringrift.log.session import RETRY_SECONDS, Dial, Session, SessionLost, session
 from ringrift.log.span import Batches, Entries, Progress
 from ringrift.log.wire import RawMessage
 
@@ -69,7 +69,7 @@ def _subject_in(head: bytes) -> str:
 
 
 async def read(
-    servers: Sequence[str],
+    dial: Dial,
     stream: str,
     convert: Callable[[Sequence[RawMessage]], list[T]],
     *,
@@ -91,7 +91,7 @@ async def read(
             wanted = None
             if isinstance(start, int) and until_seq is not None:
                 wanted = max(0, until_seq - start + 1)
-            opened = session(servers, stream, filters, start, headers_only, wanted)
+            opened = session(dial, stream, filters, start, headers_only, wanted)
             async with opened as current:
                 end = await _end(current, start, until_seq if end is None else end)
                 if end == 0:
@@ -121,19 +121,14 @@ def _seq(message: RawMessage) -> int:
 
 
 async def follow(
-    servers: Sequence[str],
-    stream: str,
-    watch: Watch,
-    *,
-    filters: Sequence[str] = (),
-    start_seq: int = 1,
+    dial: Dial, stream: str, watch: Watch, *, filters: Sequence[str] = (), start_seq: int = 1
 ) -> Entries:
     """Yield stored and new messages from `start_seq` on; see `Log.follow`. Raises StreamMissing,
     LogRewound, Overtaken."""
     start, before, reported = start_seq, None, False
     while True:
         try:
-            async with session(servers, stream, filters, start) as current:
+            async with session(dial, stream, filters, start) as current:
                 before = await current.check_same(start - 1, before) or before
                 heard, reported = time.monotonic(), False
                 while True:

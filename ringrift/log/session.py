@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,10 @@ _PULL = {
     "expires": PULL_EXPIRES_SECONDS * 1_000_000_000,
     "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
 }
+
+
+Dial = Callable[[], Awaitable[Wire]]
+"""opens a connection; raises Unreachable"""
 
 
 class SessionLost(Exception):
@@ -174,7 +178,7 @@ def _session_lost() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def session(
-    servers: Sequence[str],
+    dial: Dial,
     stream: str,
     filters: Sequence[str],
     start: int | datetime,
@@ -186,7 +190,7 @@ async def session(
 
     Raises SessionLost, StreamMissing, ServerRefused."""
     try:
-        wire = await Wire.open(servers)
+        wire = await dial()
     except Unreachable as error:
         raise SessionLost(str(error)) from error
     opened = Session(wire, stream, filters, wanted)

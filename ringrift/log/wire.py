@@ -131,8 +131,11 @@ class Wire(asyncio.Protocol):
         self._closed: WireClosed | StreamError | None = None
 
     @classmethod
-    async def open(cls, servers: Sequence[str], *, name: str = "ringrift reader") -> Wire:
-        """Connect to one of `servers`. Raises Unreachable, ServerTooOld.
+    async def open(
+        cls, servers: Sequence[str], *, name: str = "ringrift reader", login: Login | None = None
+    ) -> Wire:
+        """Connect to one of `servers`, by default with the user of the environment. Raises
+        Unreachable, ServerTooOld.
 
         They are tried in random order, which spreads the load and leads away from a server that is
         cut off."""
@@ -141,7 +144,7 @@ class Wire(asyncio.Protocol):
             shown = shown_address(server)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                    return await cls._dial(server, name)
+                    return await cls._dial(server, name, login)
             except ssl.SSLCertVerificationError as error:
                 reason = f"its certificate is not trusted ({error.verify_message})"
                 remedy = f"name the authority's file in {AUTHORITY}"
@@ -151,8 +154,8 @@ class Wire(asyncio.Protocol):
         raise Unreachable(f"no NATS server answers at {'; '.join(problems)}")
 
     @classmethod
-    async def _dial(cls, server: str, name: str) -> Wire:
-        address, user = urlsplit(server), login_for(server)
+    async def _dial(cls, server: str, name: str, login: Login | None) -> Wire:
+        address, user = urlsplit(server), login or login_for(server)
         loop = asyncio.get_running_loop()
         transport, wire = await loop.create_connection(
             lambda: cls(user), address.hostname or "", address.port or 4222
@@ -168,14 +171,14 @@ class Wire(asyncio.Protocol):
                 secured = await loop.start_tls(transport, wire, tls, server_hostname=host)
                 assert secured is not None
                 wire._transport = secured
-            login: dict[str, Any] = {"name": name, **_OPTIONS}
+            options: dict[str, Any] = {"name": name, **_OPTIONS}
             if user is not None:
-                login |= {"user": user.user, "pass": user.password}
+                options |= user.fields(str(wire.info.get("nonce", "")))
             elif address.username is not None:
-                login["auth_token"] = address.username
+                options["auth_token"] = address.username
             inbox = wire.inbox.encode()
             subscribe = b"SUB %b.d.* %b\r\nSUB %b.r.* %b" % (inbox, _DATA_SID, inbox, _REPLY_SID)
-            wire._write(b"CONNECT %b\r\n%b\r\nPING\r\n" % (json.dumps(login).encode(), subscribe))
+            wire._write(b"CONNECT %b\r\n%b\r\nPING\r\n" % (json.dumps(options).encode(), subscribe))
             await wire._pong
         except BaseException:
             wire.close()

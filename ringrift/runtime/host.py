@@ -16,6 +16,7 @@ from pathlib import Path
 
 import ringrift
 from ringrift.events.facts import Resource
+from ringrift.log.login import name_here
 
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
@@ -25,7 +26,9 @@ NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
 
 
 def node_name() -> str:
-    """The host name as a subject token."""
+    """The name in this node's credentials, else the host name, as a subject token."""
+    if name := name_here():
+        return name
     return re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower())[:64] or "node"
 
 

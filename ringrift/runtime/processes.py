@@ -22,7 +22,7 @@ Role = Literal["worker", "trainer", "evaluator", "coordinator", "auditor", "arch
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
 _FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
-_BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
+_BREAKERS, _HEARTBEATS = f"KV_{topology.BREAKER_BUCKET}", f"KV_{topology.NODE_BUCKET}"
 
 ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator", "auditor", "archiver")
 MIB = 1024**2
@@ -69,6 +69,8 @@ WRITTEN_BY_ALL: Facts = (
     *(f.MessageIdTaken, f.NodePressureChanged),
     *_LIVES,
 )
+ABOUT_ITSELF = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFinished)
+"""Facts whose node, if they name one, is that of the process that writes them."""
 KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
 """Facts by which every reader knows whose facts count."""
 QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
@@ -134,9 +136,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     @property
     def writes(self) -> set[type[Fact]]:
         """Every fact it writes."""
-        found = {*WRITTEN_BY_ALL, *self.own_writes}
-        if self.leased:
-            found.add(f.LeaseAcquired)
+        found = {*WRITTEN_BY_ALL, *self.own_writes, *((f.LeaseAcquired,) if self.leased else ())}
         if self.decides:
             found.add(f.FactSkipped)
         if self.work:
@@ -144,24 +144,23 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         return found.union(*(decider.writes for decider in self.deciders))
 
     @property
+    def about_itself(self) -> set[type[Fact]]:
+        """Those about itself; a person is no node."""
+        return self.writes & {*ABOUT_ITSELF} if self.port else set()
+
+    @property
     def reads(self) -> set[type[Fact]]:
         """Every fact it reads, except by deciders that read all of `EVENTS` for the time."""
-        found = {*READ_BY_ALL, *self.own_reads}
-        if self.leased:
-            found.add(f.LeaseAcquired)
-        return found.union(
-            *(decider.reads for decider in self.deciders if not reads_every_event(decider))
-        )
+        found = {*READ_BY_ALL, *self.own_reads, *((f.LeaseAcquired,) if self.leased else ())}
+        deciders = (each for each in self.deciders if not reads_every_event(each))
+        return found.union(*(decider.reads for decider in deciders))
 
     @property
     def stores(self) -> set[str]:
         """Names of the streams behind the buckets and the queue it writes."""
-        found = {f"KV_{topology.NODE_BUCKET}", *self.own_stores, *self.purges}
-        if self.leased:
-            found.add(f"KV_{topology.LEASE_BUCKET}")
-        if self.work:
-            found.add(_BREAKERS)
-        return found
+        found = {*self.own_stores, *self.purges, *((_HEARTBEATS,) if self.port else ())}
+        found |= {f"KV_{topology.LEASE_BUCKET}"} if self.leased else set()
+        return found | {_BREAKERS} if self.work else found
 
     @property
     def purges(self) -> set[str]:

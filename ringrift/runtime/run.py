@@ -24,6 +24,7 @@ from ringrift.log import marks
 from ringrift.log.errors import StreamError
 from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.login import check_name, servers_here
 from ringrift.log.republish import republish
 from ringrift.runtime.decide import act
 from ringrift.runtime.endpoints import serve_health
@@ -44,8 +45,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
     """Run a consumer as this process until SIGTERM, SIGINT or SIGHUP. Exits with status 1 and one
     line if it cannot run."""
     parser = argparse.ArgumentParser(prog=f"python -m ringrift.consumers.{name}")
-    server = os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222")
-    parser.add_argument("--server", default=server, help="URL of a NATS server")
+    parser.add_argument("--server", help="URL of a NATS server")
     node = os.environ.get("RINGRIFT_NODE", node_name())
     parser.add_argument("--node", default=node, help="name of this machine in facts")
     options = parser.parse_args(arguments)
@@ -53,7 +53,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
     if name in PROCESSES:
         yield_to_others(PROCESSES[name].nice)
     try:
-        asyncio.run(_connect_and_live(name, options.node, options.server, main))
+        check_name(options.node)
+        asyncio.run(_connect_and_live(name, options.node, options.server or servers_here(), main))
     except StreamError as error:
         sys.exit(f"{name}: {error}")
 

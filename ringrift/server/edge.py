@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from ringrift.log.login import Login
 from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES, STREAMS, StreamConfig
 from ringrift.server import configuration as conf
 
 EDGE = "EDGE"
+LOGIN_FILE = "edge.creds"
 EDGE_BYTES_MAX = 8 * 1024**3
 """a night of games of one node with a GPU"""
 _GAME_SUBJECTS = next(stream.subjects for stream in STREAMS if stream.name == GAMES)
@@ -35,12 +35,14 @@ def domain_of(node: str) -> str:
     return f"edge-{node}"
 
 
-def edge_conf(node: str, hubs: Sequence[str], login: Login, *, port: int, tls: bool) -> str:
-    """The configuration of an edge's server; it holds a password. `hubs` are host:port of the
-    cluster's leaf ports; with `tls`, their certificate authority is in `ca.pem` next to it."""
+def edge_conf(node: str, hubs: Sequence[str], *, port: int, tls: bool) -> str:
+    """The configuration of an edge's server, whose login is in `LOGIN_FILE` next to it. `hubs` are
+    host:port of the cluster's leaf ports; with `tls`, their certificate authority is in `ca.pem`
+    there."""
     scheme = "tls" if tls else "nats"
     remote: dict[str, Any] = {
-        "urls": [f"{scheme}://{login.user}:{login.password}@{hub}" for hub in hubs],
+        "urls": [f"{scheme}://{hub}" for hub in hubs],
+        "credentials": f"./{LOGIN_FILE}",
         # Games travel through EDGE alone; over the link they would be stored twice.
         "deny_exports": list(_GAME_SUBJECTS),
         "deny_imports": list(_GAME_SUBJECTS),

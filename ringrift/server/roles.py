@@ -1,4 +1,4 @@
-"""Users of a cluster by role, and their permissions, which the server enforces.
+"""Roles of a cluster, and their permissions, which the server enforces.
 
     worker, trainer, evaluator, coordinator, auditor, archiver
               run processes: each may write the facts, buckets and tickets that the table of
@@ -8,18 +8,15 @@
     operator  a person, behind glass: everything, also purges and streams
     viewer    reads, writes nothing
     edge      the link of a leaf node: the cluster may query it, it may write nothing itself
-    system    the servers themselves, not the log: `nats server ...`, removing a voter
+    system    the servers themselves, not the log: `nats server ...`, removing a voter, revoking
     scrubber  asks the servers what each of them holds, nothing else
     repairer  moves leaderships and changes streams of facts, to repair a copy
 
-`system` and `scrubber` belong to the account of the servers, `$SYS`. It keeps that name: servers
-delete all streams when it changes.
+Where a subject has a place for the author's name, a user may write there under its own name only.
+`system` and `scrubber` belong to the account of the servers. Every other user may read everything:
+there are no secrets in the log. Reading creates a short-lived consumer, so that API is open to all,
+but not on the work queue, where a consumer takes tickets away."""
 
-Every other user may read everything: there are no secrets in the log. Reading creates a short-lived
-consumer, so that API is open to all, but not on the work queue, where a consumer takes tickets
-away."""
-
-import secrets
 from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from typing import Any, Protocol
 
@@ -37,16 +34,12 @@ from ringrift.log.topology import (
     FLEET,
     FLEET_INBOX,
     LEASE_BUCKET,
+    NODE_BUCKET,
     STREAMS,
     WORK,
     consumer_of,
 )
-from ringrift.server.configuration import as_json
 from ringrift.server.recreate import RECREATED
-
-PASSWORD_BYTES = 32
-"""random, so a slow hash would protect nothing, and bcrypt would cost each connection of a bulk
-reader some 50 ms of the server; the server's file of users is as secret as the log, mode 0600"""
 
 
 class Process(Protocol):
@@ -62,6 +55,8 @@ class Process(Protocol):
     def leased(self) -> bool: ...
     @property
     def writes(self) -> AbstractSet[type[Fact]]: ...
+    @property
+    def about_itself(self) -> AbstractSet[type[Fact]]: ...
     @property
     def stores(self) -> AbstractSet[str]: ...
     @property
@@ -86,8 +81,24 @@ class Role(Struct, frozen=True, kw_only=True):
     system: bool = False
     """whether it belongs to the account of the servers, which has no streams"""
 
+    def template(self) -> dict[str, Any]:
+        """Its rights as the claims of an account have them, for the servers to fill in names."""
+        return {
+            "pub": _rules(self.publish, self.deny),
+            "sub": _rules(self.subscribe, self.deny_subscribe),
+            "subs": -1,
+            "data": -1,
+            "payload": -1,
+            "allowed_connection_types": [self.connection],
+        }
 
-SYSTEM_ACCOUNT = "$SYS"
+
+PEOPLE = ("oncall", "operator", "viewer", "system", "scrubber", "repairer")
+"""roles with a file of credentials of their own, not of a node"""
+HELPERS = ("scrubber", "repairer")
+"""roles that the monitor of a coordinator uses besides its own"""
+NAME = "{{name()}}"
+"""what the servers replace by the name of the user"""
 
 _READ_ANYWHERE = (
     "$SYS.REQ.USER.INFO",  # about the user who asks
@@ -114,6 +125,7 @@ _STORED = ("ringrift.>", "$KV.>", "$O.>")
 consumer may be created that delivers to any subject, whatever its creator may publish, but the
 server delivers only where there is a subscriber."""
 _ADVISORIES = dict.fromkeys(("oncall", "viewer"), ("$JS.EVENT.>",))
+_HEARTBEATS = f"KV_{NODE_BUCKET}"
 _SUBJECTS = {stream.name: stream.subjects for stream in STREAMS}
 
 
@@ -125,7 +137,7 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
         members.setdefault(process.role, []).append(process)
     found = {
         name: Role(
-            publish=(*_reading(), *_writing(group), *_ANSWER),
+            publish=(*reading(), *_writing(group), *_ANSWER),
             subscribe=(*_listening(name), *_asked(group)),
         )
         for name, group in members.items()
@@ -138,7 +150,7 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
     gateway = found["coordinator"]  # `/metrics/fleet` asks every process
     found["coordinator"] = replace(gateway, publish=(*(gateway.publish or ()), *_METRICS))
     found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
-    found["viewer"] = Role(publish=(*_reading(), *_ASK), subscribe=_listening("viewer"))
+    found["viewer"] = Role(publish=(*reading(), *_ASK), subscribe=_listening("viewer"))
     found["edge"] = Role(
         publish=None,
         subscribe=None,
@@ -149,7 +161,7 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
     found["system"] = Role(publish=None, subscribe=None, system=True)
     found["scrubber"] = Role(
         publish=("$SYS.REQ.SERVER.PING.JSZ", "$SYS.REQ.SERVER.PING.VARZ"),
-        subscribe=("_INBOX.scrubber.>",),
+        subscribe=(f"_INBOX.{NAME}.>",),
         system=True,
     )
     repairing = ("$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.LEADER.STEPDOWN.*")
@@ -159,7 +171,16 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
     return found
 
 
-def _reading() -> tuple[str, ...]:
+def combined(known: Mapping[str, Role], names: Iterable[str]) -> Role:
+    """The rights of a node with several roles of processes."""
+    members = [known[name] for name in names]
+    return Role(
+        publish=tuple(sorted({each for one in members for each in one.publish or ()})),
+        subscribe=tuple(sorted({each for one in members for each in one.subscribe or ()})),
+    )
+
+
+def reading() -> tuple[str, ...]:
     """The API that reading needs, also that of the `nats` command line: own consumers, with a
     filter or without, on every stream but the queue."""
     calls = ("CREATE.{}.*", "CREATE.{}.*.>", "DELETE.{}.*", "MSG.NEXT.{}.*")
@@ -173,13 +194,17 @@ def _writing(group: Iterable[Process]) -> tuple[str, ...]:
     """Subjects that a role's processes publish to, each once, sorted."""
     found: set[str] = set()
     for process in group:
-        found.update(type_of(kind).subject_filter for kind in process.writes - {LeaseAcquired})
+        found.update(_own(kind) for kind in process.about_itself)
+        others = process.writes - process.about_itself - {LeaseAcquired}
+        found.update(type_of(kind).subject_filter for kind in others)
         if process.leased:  # the key and the epoch of its own lease only
             found.add(f"$KV.{LEASE_BUCKET}.{process.name}")
             found.add(type_of(LeaseAcquired).filter(process.name))
         found |= {f"{DEAD_PREFIX}.{name}.>" for name in (process.name, READER)}
-        for stream in process.stores - {f"KV_{LEASE_BUCKET}"}:
+        for stream in process.stores - {f"KV_{LEASE_BUCKET}", _HEARTBEATS}:
             found.update(_SUBJECTS[stream])
+        if _HEARTBEATS in process.stores:
+            found.add(f"$KV.{NODE_BUCKET}.{NAME}.>")
         found.update(
             f"$JS.API.STREAM.PURGE.{stream}" for stream in (*process.purges, *process.own_trims)
         )
@@ -190,6 +215,12 @@ def _writing(group: Iterable[Process]) -> tuple[str, ...]:
         if process.recreates:
             found.update(_recreating())
     return tuple(sorted(found))
+
+
+def _own(kind: type[Fact]) -> str:
+    """Where facts about their author may be published: under its own name."""
+    event = type_of(kind)
+    return event.filter(NAME) if event.scope == "node" else event.subject_filter
 
 
 def _taking(kind: str) -> Iterable[str]:
@@ -217,45 +248,14 @@ def _asked(group: Iterable[Process]) -> Iterable[str]:
     for process in group:
         for verb in ("PING", "INFO", "STATS"):
             yield from (f"$SRV.{verb}.{process.name}", f"$SRV.{verb}.{process.name}.*")
-        yield f"{FLEET}.{process.name}.>"
+        yield f"{FLEET}.{process.name}.{NAME}.>"
 
 
 def _listening(role: str) -> tuple[str, ...]:
-    """The role's own inboxes, and elections of stream leaders; people see what else JetStream
+    """The user's own inboxes, and elections of stream leaders; people see what else JetStream
     reports (`nats events`)."""
-    inboxes = (f"_INBOX.{role}.>", f"{FLEET_INBOX}.{role}.>")
+    inboxes = (f"_INBOX.{NAME}.>", f"{FLEET_INBOX}.{NAME}.>")
     return (*inboxes, f"{ELECTED}.*", *_ADVISORIES.get(role, ()))
-
-
-def new_passwords(names: Iterable[str]) -> dict[str, str]:
-    """A random password for each role."""
-    return {name: f"pw-{secrets.token_urlsafe(PASSWORD_BYTES)}" for name in names}
-
-
-def users_conf(roles: Mapping[str, Role], passwords: Mapping[str, str]) -> str:
-    """The servers' file of users: each with its role's rights. It is secret, mode 0600."""
-    users: list[dict[str, Any]] = []
-    system: list[dict[str, Any]] = []
-    for name, role in roles.items():
-        user: dict[str, Any] = {
-            "user": name,
-            "password": passwords[name],
-            "allowed_connection_types": [role.connection],
-        }
-        if permissions := _permissions(role):
-            user["permissions"] = permissions
-        (system if role.system else users).append(user)
-    accounts = {"accounts": {SYSTEM_ACCOUNT: {"users": system}}} if system else {}
-    return as_json(accounts | {"authorization": {"users": users}})
-
-
-def _permissions(role: Role) -> dict[str, dict[str, list[str]]]:
-    """The `permissions` of a role in the server's configuration; empty if it may do everything."""
-    sides = {
-        "publish": _rules(role.publish, role.deny),
-        "subscribe": _rules(role.subscribe, role.deny_subscribe),
-    }
-    return {side: rules for side, rules in sides.items() if rules}
 
 
 def _rules(allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> dict[str, list[str]]:

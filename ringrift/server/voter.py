@@ -27,10 +27,10 @@ from ringrift.log.errors import ServerError
 from ringrift.log.holdings import DISK_USED
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json
-from ringrift.server.roles import SYSTEM_ACCOUNT
 
 IDENTITY_FILE, STAMP_FILE = "ops/identity.json", "ringrift.json"
-GLOBAL_ACCOUNT = "$G"
+GLOBAL_ACCOUNT, SYSTEM_ACCOUNT = "$G", "$SYS"
+"""without an operator; with one, accounts are named by their public keys"""
 MB = 1e6
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DEFAULT_STORE = "/tmp/nats"
@@ -111,7 +111,7 @@ def contradiction(now: Identity, stamp: Identity) -> str:
     if now.account != stamp.account:
         return (
             f"the users are in account {now.account!r}, and the streams in {stamp.account!r}: they "
-            "would see no streams. Back up, make a new cluster, and restore."
+            "would see no streams. Make a new cluster, and `ringrift cluster grow --from` this one."
         )
     if now.cluster and stamp.cluster and now.cluster != stamp.cluster:
         return (
@@ -140,12 +140,14 @@ def configured(home: Path, conf: str = CONF_FILE) -> tuple[Identity, Path]:
 
 def _account(settings: dict[str, Any]) -> str:
     """The account that clients of the configuration are in."""
+    system = settings.get("system_account", SYSTEM_ACCOUNT)
     if settings.get("operator") or settings.get("operators"):
-        return "of the operator's tokens"
+        known = settings.get("resolver_preload")
+        keys = sorted(key.upper() for key in (known if isinstance(known, dict) else {}))
+        return ", ".join(key for key in keys if key != system) or "that nothing names"
     users = settings.get("authorization")
     accounts = settings.get("accounts")
     named = accounts if isinstance(accounts, dict) else {}
-    system = settings.get("system_account", SYSTEM_ACCOUNT)
     others = [
         name
         for name, account in named.items()

@@ -73,6 +73,24 @@ async def admit_itself(log: Log, node: str) -> None:
         await _write(log, [own])
 
 
+async def record_rights(log: Log) -> bool:
+    """Record the rights that this program knows and the log does not have, if this machine's key is
+    an operator's; whether there were any."""
+    now = await standing(log)
+    own = log.signer.key if isinstance(log.signer, NodeKey) else ""
+    if OPERATOR not in getattr(now.admitted.get(own), "roles", ()):
+        return False
+    facts = list(_changed_rights(now))
+    await _write(log, facts)
+    return bool(facts)
+
+
+async def keys_of(log: Log, name: str) -> set[str]:
+    """The admitted keys of a node, or one key."""
+    now = await standing(log)
+    return {one.key for one in now.admitted.values() if name in (one.node, one.key)}
+
+
 async def revoke(log: Log, name: str, why: str) -> list[str]:
     """Revoke the keys of a node, or one key; return them. Raises CommandError."""
     now, own = await standing(log), _own(log)

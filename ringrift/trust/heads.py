@@ -15,6 +15,7 @@ from ringrift.events.facts import HEAD_EVENTS_MAX, LEAF_MARK_CHARS, ModelPromote
 from ringrift.events.registry import type_of
 from ringrift.log.entry import Entry, matches
 from ringrift.log.errors import LogRewound
+from ringrift.log.keyring import Keyring
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.process import Process
@@ -82,7 +83,9 @@ class HeadWriter:
             there = await log.get(EVENTS, self._last.seq)
             if there is None or leaf_of(there) != leaf_of(self._last):
                 raise LogRewound(EVENTS, self._last.seq)
-        async for leaf, entry in leaves(log, size, await log.tail(EVENTS)):
+        end = await log.tail(EVENTS)
+        await log.know(EVENTS, end)
+        async for leaf, entry in leaves(log, size, end):
             if entry is not None:
                 self._take(entry)
             self._leaves.append(leaf)
@@ -100,7 +103,7 @@ class HeadWriter:
         if not matches(_HEADS, entry.subject):
             self._other = entry.seq
             return
-        head = head_in(entry)
+        head = head_in(entry, self.process.log.ring)
         if head is None or head.size > self._covered.size + len(self._leaves):
             return
         while self._covered.size < head.size:
@@ -126,10 +129,10 @@ class HeadWriter:
         return self.process.draft(head, cause=None, key=f"{node}.{size}.{root}")
 
 
-def head_in(entry: Entry) -> TreeHeadRecorded | None:
-    """The head in a message, if it is one."""
+def head_in(entry: Entry, ring: Keyring) -> TreeHeadRecorded | None:
+    """The head in a message, if it is one that counts."""
     with contextlib.suppress(UndecodableEvent):
-        event = entry.recorded(EVENTS).event
+        event = ring.event(EVENTS, entry).event
         return event if isinstance(event, TreeHeadRecorded) else None
     return None
 

@@ -92,8 +92,8 @@ def at(url: str) -> list[str]:
 
 def as_role(place: Place, role: str, inbox: str = "_INBOX") -> list[str]:
     """Options for a role of a secured server."""
-    user, password = place.login(role)
-    login = ["--user", user, "--password", password, "--inbox-prefix", f"{inbox}.{user}"]
+    login = ["--creds", str(place.credentials(role))]
+    login += ["--inbox-prefix", f"{inbox}.{place.name(role)}"]
     return [*at(place.url), *login, "--tlsca", str(place.authority)]
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.cluster.files import parse_nodes, write_cluster
+from ringrift.cluster.files import parse_nodes, write_cluster, write_node
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.errors import Unreachable
+from ringrift.log.identity import NodeKey
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.login import AUTHORITY
+from ringrift.log.login import AUTHORITY, read_login
+from ringrift.runtime.processes import ROLES
 from ringrift.server.binary import find_binary
 from ringrift.server.ensure import ensure
 from support.clusters import port_with_neighbours
@@ -30,18 +32,28 @@ class Place:
     def authority(self) -> Path:
         return self.folder / "authority" / "ca.pem"
 
-    def login(self, role: str) -> tuple[str, str]:
-        """User and password of a role."""
-        text = (self.folder / "credentials" / f"{role}.txt").read_text().strip()
-        user, _, password = text.partition(":")
-        return user, password
+    def credentials(self, role: str) -> Path:
+        """The credentials of a person, or of a node with a key of its own and this role, with the
+        seed, which stays on the machine of a real node."""
+        path = self.folder / "credentials" / f"{role}.creds"
+        if not path.exists() and role in ROLES:
+            key = NodeKey.new()
+            path = write_node(self.folder, f"the-{role}", key.key, [role])
+            head, end, rest = path.read_text().partition("------END NATS USER JWT------\n")
+            seed = f"\n-----BEGIN USER NKEY SEED-----\n{key.seed}\n------END USER NKEY SEED------\n"
+            path = self.folder / "credentials" / f"{role}.creds"
+            path.write_text(head + end + seed + rest)
+        return path
+
+    def name(self, role: str) -> str:
+        """The name of the user with a role."""
+        return read_login(self.credentials(role)).user
 
     async def log(self, role: str) -> JetStreamLog:
+        login = read_login(self.credentials(role))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(AUTHORITY, str(self.authority))
-            login = ":".join(self.login(role))
-            url = self.url.replace("tls://", f"tls://{login}@")
-            return await JetStreamLog.open(url, name=role)
+            return await JetStreamLog.open(self.url, name=role, login=login)
 
 
 @asynccontextmanager

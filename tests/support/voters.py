@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from ringrift.cluster.files import Node, write_cluster
+from ringrift.cluster.files import Node, as_operator, write_cluster
 from ringrift.cluster.local import environment
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.login import CREDENTIALS
+from ringrift.log.login import CREDENTIALS, read_login
 from ringrift.server.binary import find_binary
 from ringrift.server.ensure import ensure
 from ringrift.server.voter import check
@@ -58,7 +58,13 @@ class Voters:
 
     def as_role(self, role: str) -> contextlib.AbstractContextManager[None]:
         """Connections opened in the block are made as `role`."""
-        return environment({CREDENTIALS: str(self.folder / "credentials" / f"{role}.txt")})
+        own = {CREDENTIALS: str(self.folder / "credentials" / f"{role}.creds")}
+        return environment(as_operator(self.folder) if role == "operator" else own)
+
+    async def opened(self) -> JetStreamLog:
+        """The log as the operator. Raises Unreachable."""
+        login = read_login(Path(as_operator(self.folder)[CREDENTIALS]))
+        return await JetStreamLog.open(self.url, name="test", login=login)
 
 
 def node(name: str) -> Node:
@@ -68,20 +74,27 @@ def node(name: str) -> Node:
 
 @contextlib.asynccontextmanager
 async def voters(
-    folder: Path, names: str = "abc", *, create: bool = True, binary: Path | None = None
+    folder: Path,
+    names: str = "abc",
+    *,
+    create: bool = True,
+    binary: Path | None = None,
+    keys: bool = True,
+    change: Callable[[Path], None] = lambda folder: None,
 ) -> AsyncIterator[tuple[Voters, JetStreamLog]]:
-    """Running voters with users, with `create` all streams on three replicas, and the operator's
-    log."""
+    """Running voters with keys, with `create` all streams on three replicas, or one with one voter,
+    and the operator's log. `change` changes their files before they start."""
     nodes = [node(name) for name in names]
-    write_cluster(folder, nodes, users=True, tls=False)
+    write_cluster(folder, nodes, users=keys, tls=False)
+    change(folder)
     made = Voters(folder, nodes)
     try:
         for name in names:
             await made.start(name, binary)
         with made.as_role("operator"):
-            log = await eventually(lambda: _reached(made.url), READY_SECONDS_MAX)
+            log = await eventually(lambda: _reached(made), READY_SECONDS_MAX)
             if create:
-                await eventually(lambda: _created(log), READY_SECONDS_MAX)
+                await eventually(lambda: _created(log, min(len(nodes), 3)), READY_SECONDS_MAX)
             try:
                 yield made, log
             finally:
@@ -90,13 +103,13 @@ async def voters(
         await made.stop(*made.running)
 
 
-async def _reached(url: str) -> JetStreamLog | None:
+async def _reached(made: Voters) -> JetStreamLog | None:
     with contextlib.suppress(StreamError):
-        return await JetStreamLog.open(url, name="test")
+        return await made.opened()
     return None
 
 
-async def _created(log: JetStreamLog) -> bool:
+async def _created(log: JetStreamLog, replicas: int) -> bool:
     with contextlib.suppress(StreamError):  # they have not found each other yet
-        return await ensure(log, replicas=3) == []
+        return await ensure(log, replicas=replicas) == []
     return False

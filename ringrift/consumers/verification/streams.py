@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 from ringrift.consumers.verification.report import Level, Problem
 from ringrift.events import Recorded, UndecodableEvent, UnknownEvent
@@ -15,6 +16,7 @@ from ringrift.log.protocol import Log
 from ringrift.log.session import Session, SessionLost, session
 from ringrift.log.span import Progress, Span
 from ringrift.log.topology import EVENTS, GAMES, MODEL_BUCKET, SHARD_BUCKET, STREAMS, WORK
+from ringrift.log.wire import Wire
 from ringrift.trust.heads import ABSENT, HeadCheck, leaf_of
 
 HOLES_SHOWN_MAX = 100
@@ -151,13 +153,14 @@ async def differing_copies(log: Log) -> AsyncIterator[Problem]:
             continue  # `claims_of_server` reports it
         cluster, end = info.get("cluster", {}), info["state"]["last_seq"]
         copies = [copy["name"] for copy in cluster.get("replicas", ())]
+        dial = partial(Wire.open, log.servers)
         voters = {str(cluster.get("leader")), *copies}
         counts: dict[str, int] = {}
         for _ in range(TRIES_PER_COPY * len(voters)):
             if len(voters) < 2 or counts.keys() >= voters:
                 break
             with contextlib.suppress(SessionLost):  # a reader is put on a copy at random
-                async with session(log.servers, stream, (), 1, True) as reader:
+                async with session(dial, stream, (), 1, True) as reader:
                     if reader.server not in counts:
                         counts[reader.server] = await _held(reader, end)
         if len(voters) > 1 and (unread := sorted(voters - counts.keys())):

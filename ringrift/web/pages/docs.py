@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ringrift.insight import reference
+from ringrift.insight import reference, rights
 from ringrift.web.pages import shown, view_of
 from ringrift.web.rendering import HERE
 
@@ -33,6 +33,7 @@ WRITTEN: dict[str, tuple[str, Write]] = {
     "events": ("Events, who writes and who reads them", reference.events),
     "processes": ("Processes and deciders", reference.processes),
     "metrics": ("Metrics", reference.metrics),
+    "rights": ("Rights of roles on the servers of a cluster", rights.page),
 }
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Pictures of ours carry their own styles, and nothing else."""

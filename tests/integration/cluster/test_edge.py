@@ -93,7 +93,7 @@ async def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     hub, leaf = await started(hub_home), await started(edge_home)
     link = None
     try:
-        monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials" / "operator.txt"))
+        monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials" / "operator.creds"))
         edge = await opened(f"nats://127.0.0.1:{port}")
         await ensure_edge(edge)
         cluster = await opened(f"tls://127.0.0.1:{nodes[0].port}")

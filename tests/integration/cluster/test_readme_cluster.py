@@ -1,4 +1,4 @@
-"""ops/README.md, step by step, on loopback: three voters with TLS and users, two workers, a
+"""ops/README.md, step by step, on loopback: three voters with TLS and keys, two workers, a
 trainer, an evaluator, two coordinators.
 
 A generation is played, trained, evaluated and judged on it, and the second coordinator stands
@@ -88,12 +88,15 @@ class Fleet:
         )
         return found
 
-    async def start(self, name: str, *words: str, cwd: Path, **more: str) -> None:
+    async def start(
+        self, name: str, *words: str, cwd: Path, without: Collection[str] = (), **more: str
+    ) -> None:
+        own = {key: value for key, value in self.environment.items() if key not in without}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.running[name] = await asyncio.create_subprocess_exec(
                 *words,
                 cwd=cwd,
-                env={**self.environment, **more},
+                env={**own, **more},
                 stdout=log,
                 stderr=log,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -142,7 +145,7 @@ async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -
         )
     fleet.environment |= {
         "RINGRIFT_SERVER": ",".join(f"tls://127.0.0.1:{port}" for port in ports),
-        "RINGRIFT_CREDENTIALS": str(fleet.folder / "cluster" / "credentials" / "operator.txt"),
+        "RINGRIFT_CREDENTIALS": str(fleet.folder / "cluster" / "credentials" / "operator.creds"),
         "RINGRIFT_CA": str(fleet.folder / "cluster" / "authority" / "ca.pem"),
     }
     async with asyncio.timeout(60):  # step 4, as soon as the voters have found each other
@@ -157,9 +160,13 @@ async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -
         for word in ("--set", f"{name}={json.dumps(value)}")
     ]
     await fleet.command("settings", *given)
-    for name, role in NODES.items():  # step 5
-        words = ["node", "run", "--roles", role, "--node", name, "--data", str(fleet.folder / name)]
-        words += ["--credentials", str(fleet.folder / "cluster" / "credentials")]
+    await fleet.command("node", "key", "--make")  # step 5
+    for name, role in NODES.items():
+        data = str(fleet.folder / name)
+        key = (await fleet.command("node", "key", "--make", "--data", data)).strip()
+        await fleet.command("node", "admit", name, key, "--roles", role)
+        words = ["node", "run", "--roles", role, "--data", data]
+        words += ["--credentials", str(fleet.folder / "cluster" / "nodes" / f"{name}.creds")]
         await fleet.start(
             name,
             sys.executable,
@@ -167,8 +174,10 @@ async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -
             "ringrift.cli.main",
             *words,
             cwd=fleet.folder,
+            without=("RINGRIFT_SERVER", "RINGRIFT_CA", "RINGRIFT_CREDENTIALS"),
             RINGRIFT_THREADS="1",
         )
+    await fleet.command("node", "require-signatures", "--why", "all nodes are admitted")
     async with asyncio.timeout(JUDGED_SECONDS_MAX):
         while not _judged(known := await fleet.status()):  # noqa: ASYNC110
             await asyncio.sleep(2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import nats
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from nats.errors import NoRespondersError
 from support.secured import Place, secured
 
@@ -19,14 +20,17 @@ from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import Forbidden, Unreachable
+from ringrift.log.identity import ACCOUNT, KEY, NodeKey, make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
-from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.log.login import AUTHORITY, CREDENTIALS, claims_in, read_login
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
 from ringrift.runtime.processes import AUTHORS
+from ringrift.server.accounts import Accounts
 from ringrift.server.ensure import ensure
 from ringrift.server.recreate import RECREATED, recreate
-from ringrift.server.roles import roles
+from ringrift.server.roles import PEOPLE, roles
+from ringrift.server.tokens import signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCOPE = "hex8_2p"
@@ -41,10 +45,12 @@ FACTS = {
     "rejected": f"ringrift.promotion.{SCOPE}.rejected",
     "lease": "ringrift.lease.planner.acquired",
     "settings": "ringrift.settings.all.changed",
-    "started": "ringrift.consumer.node.started",
+    "started": "ringrift.consumer.{name}.started",
+    "other": "ringrift.consumer.another.started",
     "dead": "ringrift.dead.selfplay.GAMES.1",
     "ticket": f"ringrift.work.selfplay.5.{SCOPE}",
-    "heartbeat": "$KV.nodes.x",
+    "heartbeat": "$KV.nodes.{name}.x",
+    "another heartbeat": "$KV.nodes.another.x",
     "key": "$KV.leases.planner",
     "model": "$O.models.C.x",
     "checkpoint": "$O.checkpoints.C.x",
@@ -67,7 +73,7 @@ MAY_WRITE = {
     },
     "auditor": {"started", "heartbeat"},
     "archiver": {"started", "heartbeat"},
-    "oncall": {"settings", "started", "ticket", "heartbeat"},
+    "oncall": {"settings", "started", "other", "ticket"},
     "operator": set(FACTS),
     "viewer": set(),
 }
@@ -86,6 +92,8 @@ NOBODY_BUT_THE_OPERATOR = (
     "$JS.API.STREAM.LEADER.STEPDOWN.NONE",
     "$JS.API.CONSUMER.PAUSE.WORK.none",
     "_INBOX.operator.x",
+    "$SYS.REQ.CLAIMS.UPDATE",
+    "$SYS.REQ.SERVER.PING.JSZ",
 )
 
 
@@ -110,7 +118,8 @@ async def may(log: JetStreamLog, subject: str) -> bool:
 @pytest.mark.parametrize("role", MAY_WRITE)
 async def test_a_role_writes_only_its_own_facts(place: Place, role: str) -> None:
     log = await place.log(role)
-    assert {name for name, subject in FACTS.items() if await may(log, subject)} == MAY_WRITE[role]
+    own = {name: subject.format(name=log.client.role) for name, subject in FACTS.items()}
+    assert {name for name, subject in own.items() if await may(log, subject)} == MAY_WRITE[role]
     await log.close()
 
 
@@ -157,7 +166,7 @@ async def test_a_person_on_call_steers_with_the_commands(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(AUTHORITY, str(place.authority))
-    monkeypatch.setenv(CREDENTIALS, str(place.folder / "credentials" / "oncall.txt"))
+    monkeypatch.setenv(CREDENTIALS, str(place.credentials("oncall")))
     for words in (
         ["pause", "--why", "test"],
         ["resume"],
@@ -280,20 +289,34 @@ async def test_a_consumer_cannot_deliver_to_a_subject_of_another_role(place: Pla
     await operator.close()
 
 
-async def test_clients_without_the_right_password_are_refused(
+async def test_clients_without_a_key_are_refused(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(KEY, str(tmp_path / "node.nk"))
     with pytest.raises(Unreachable, match="Authorization Violation"):
         await JetStreamLog.open(place.url, name="test")
     with pytest.raises(Unreachable, match="Authorization Violation") as caught:
         await JetStreamLog.open(place.url.replace("tls://", "tls://operator:hunter2@"), name="test")
     assert "hunter2" not in str(caught.value)
+    forged = read_login(place.credentials("worker"))
+    with pytest.raises(Unreachable, match="and this machine has none: RINGRIFT_KEY"):
+        await JetStreamLog.open(place.url, name="test", login=replace(forged, seed=""))
+    make_key(tmp_path)
+    with pytest.raises(Unreachable, match="and this machine has U"):
+        await JetStreamLog.open(place.url, name="test", login=replace(forged, seed=""))
+    body = claims_in(forged.token) | {"name": "operator"}
+    signed_by_itself = signed(body, NodeKey.new(ACCOUNT))
+    login = replace(forged, token=signed_by_itself)
     with pytest.raises(Unreachable, match="Authorization Violation"):
-        await place.log("edge")
-    monkeypatch.setenv(CREDENTIALS, str(tmp_path / "missing.txt"))
-    with pytest.raises(Unreachable, match=r"missing\.txt cannot be read"):
+        await JetStreamLog.open(place.url, name="test", login=login)
+    edge = tmp_path / "edge.creds"
+    edge.write_text(Accounts(place.folder).person("edge", "edge-x"))
+    with pytest.raises(Unreachable, match="Authorization Violation"):
+        await JetStreamLog.open(place.url, name="test", login=read_login(edge))
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path / "missing.creds"))
+    with pytest.raises(Unreachable, match=r"missing\.creds cannot be read"):
         await JetStreamLog.open(place.url, name="test")
-    monkeypatch.setenv(CREDENTIALS, str(place.folder / "credentials" / "viewer.txt"))
+    monkeypatch.setenv(CREDENTIALS, str(place.credentials("viewer")))
     log = await JetStreamLog.open(place.url, name="test")
     assert log.client.role == "viewer"
     await log.close()
@@ -308,12 +331,14 @@ async def test_a_server_without_a_certificate_of_the_authority_is_refused(
 
 
 async def test_the_scrubber_asks_the_servers_and_does_nothing_else(place: Place) -> None:
-    login = (place.folder / "credentials" / "scrubber.txt").read_text().strip()
-    ours = ssl.create_default_context(cafile=str(place.folder / "authority" / "ca.pem"))
-    server = place.url.replace("tls://", f"tls://{login}@")
+    ours = ssl.create_default_context(cafile=str(place.authority))
     refused: asyncio.Queue[Exception] = asyncio.Queue()
     client = await nats.connect(
-        server, tls=ours, inbox_prefix="_INBOX.scrubber", error_cb=refused.put
+        place.url,
+        user_credentials=str(place.credentials("scrubber")),
+        tls=ours,
+        inbox_prefix="_INBOX.scrubber",
+        error_cb=refused.put,
     )
     answer = await client.request("$SYS.REQ.SERVER.PING.JSZ", b"{}", timeout=5)
     assert json.loads(answer.data)["server"]["name"] == "n1"
@@ -325,9 +350,10 @@ async def test_the_scrubber_asks_the_servers_and_does_nothing_else(place: Place)
 
 async def test_only_the_owner_can_read_secrets(place: Place) -> None:
     secret = [
-        *place.folder.glob("credentials/*.txt"),
+        *(path for path in place.folder.glob("credentials/*.creds") if path.stem in PEOPLE),
+        *place.folder.rglob("*.nk"),
         *place.folder.rglob("*.key"),
-        *place.folder.rglob("users.conf"),
+        place.folder / "route.txt",
     ]
-    assert len(secret) == len(roles(AUTHORS)) + 4
+    assert len(secret) == len(PEOPLE) + len(roles(AUTHORS)) + 3 + 3
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}

@@ -57,11 +57,11 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
     async with secured(folder) as place:
         environment = os.environ | {
             AUTHORITY: str(place.authority),
-            CREDENTIALS: str(folder / "credentials" / "coordinator.txt"),
+            CREDENTIALS: str(place.credentials("coordinator")),
             "RINGRIFT_HEALTH_PORT": "0",
             "RINGRIFT_DATA": str(folder),
         }
-        words = ("-m", "ringrift.consumers.clock", "--server", place.url, "--node", "n7")
+        words = ("-m", "ringrift.consumers.clock", "--server", place.url)
         with (folder / "clock.log").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *words, env=environment, stdout=output, stderr=output
@@ -90,11 +90,14 @@ async def test_a_process_says_what_it_is(fleet: Fleet) -> None:
     assert (info["name"], info["description"]) == ("clock", "RingRift coordinator")
     metadata = info["metadata"]
     assert isinstance(metadata, dict)
-    assert (metadata["node"], metadata.keys()) == ("n7", {"node", "instance", "commit"})
+    assert (metadata["node"], metadata.keys()) == (
+        "the-coordinator",
+        {"node", "instance", "commit"},
+    )
     health = await fleet.ask(viewer, await fleet.endpoint(viewer, "health"))
     assert health.strip() == b"alive"
     metrics = await fleet.ask(viewer, await fleet.endpoint(viewer, "metrics"))
-    assert b'ringrift_consumer_alive{consumer="clock",node="n7"} 1.0' in metrics
+    assert b'ringrift_consumer_alive{consumer="clock",node="the-coordinator"} 1.0' in metrics
     await viewer.close()
 
 
@@ -176,7 +179,6 @@ async def test_one_process_has_the_metrics_of_all(fleet: Fleet) -> None:
 async def test_a_process_whose_work_hangs_answers(fleet: Fleet) -> None:
     operator = await fleet.place.log("operator")
     process = Process("rater", "n8", operator)
-    url = fleet.place.url.replace("tls://", "tls://{}:{}@".format(*fleet.place.login("operator")))
     subject = f"fleet.rater.n8.{process.instance}.stack"
     options = as_role(fleet.place, "operator", "_FLEET")
 
@@ -185,7 +187,8 @@ async def test_a_process_whose_work_hangs_answers(fleet: Fleet) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(AUTHORITY, str(fleet.place.authority))
-        with serving(process, url):
+        patch.setenv(CREDENTIALS, str(fleet.place.credentials("operator")))
+        with serving(process, fleet.place.url):
             await eventually(answers, START_SECONDS_MAX)
             # the call blocks the event loop of the work
             text = nats("req", subject, "", "--raw", options=options).text
@@ -198,7 +201,7 @@ async def test_the_tool_lists_the_fleet(fleet: Fleet) -> None:
     options = as_role(fleet.place, "viewer", "_FLEET")
     for words, expected in (
         (("ls",), "clock"),
-        (("info", "clock"), "n7"),
+        (("info", "clock"), "the-coordinator"),
         (("stats", "clock"), "health"),
         (("ping", "clock"), "clock"),
     ):

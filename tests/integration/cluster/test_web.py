@@ -89,7 +89,7 @@ def credentials(folder: Path, role: str) -> dict[str, str]:
     """The variables with which a command logs in as a role."""
     return {
         AUTHORITY: str(folder / "authority" / "ca.pem"),
-        CREDENTIALS: str(folder / "credentials" / f"{role}.txt"),
+        CREDENTIALS: str(folder / "credentials" / f"{role}.creds"),
     }
 
 

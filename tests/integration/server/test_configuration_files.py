@@ -11,6 +11,7 @@ import pytest
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.processes import AUTHORS
+from ringrift.server.accounts import Accounts
 from ringrift.server.address import free_port
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import (
@@ -24,10 +25,9 @@ from ringrift.server.configuration import (
     voter_conf,
 )
 from ringrift.server.ensure import ensure
-from ringrift.server.roles import new_passwords, roles, users_conf
+from ringrift.server.roles import roles
 
 ROOT = Path(__file__).parents[3]
-ROLES = roles(AUTHORS)
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -
 
 def test_the_server_accepts_the_files_of_a_voter_with_users(home: Path) -> None:
     voter = Voter(name="b", routes=("127.0.0.1:6222",), route_password="pw-x", leaf_port=7422)
-    users = users_conf(ROLES, new_passwords(ROLES))
+    accounts = Accounts(home)
+    accounts.make(roles(AUTHORS))
+    users = as_json(accounts.configuration())
     write(home, conf=SHIPPED_CONF, voter=voter_conf(voter), users=users)
     assert digest(home)
 

@@ -8,10 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.cluster.files import Node, parse_nodes, write_cluster
+from ringrift.cluster.files import Node, parse_nodes, write_cluster, write_node
 from ringrift.cluster.fleet_file import read_fleet
 from ringrift.errors import CommandError
+from ringrift.log.errors import Unreachable
+from ringrift.log.identity import KEY, key_path, make_key
+from ringrift.log.login import (
+    AUTHORITY,
+    CREDENTIALS,
+    SERVER,
+    check_name,
+    login_for,
+    name_here,
+    servers_here,
+    tls_context,
+    wants_tls,
+)
 from ringrift.log.topology import CONSUMERS, PEERS_EXPECTED
+from ringrift.runtime.host import node_name
 
 
 def test_voters_have_a_name_a_host_and_a_port() -> None:
@@ -53,14 +67,54 @@ def test_other_voters_are_refused(text: str, said: str) -> None:
         parse_nodes(text)
 
 
-def test_passwords_are_kept_when_files_are_written_again(tmp_path: Path) -> None:
+def test_keys_are_kept_when_files_are_written_again(tmp_path: Path) -> None:
     nodes = parse_nodes("a=h1,b=h2,c=h3")
     (first, *_) = write_cluster(tmp_path, nodes, users=True, tls=False)
-    secrets = {path: path.read_text() for path in (tmp_path / "credentials").iterdir()}
+    secrets = kept(tmp_path)
     (second, *_) = write_cluster(tmp_path, nodes, users=True, tls=False)
     assert first == second
     assert first.routes == ("h2:6222", "h3:6222")
-    assert secrets == {path: path.read_text() for path in (tmp_path / "credentials").iterdir()}
+    assert secrets == kept(tmp_path)
+    assert {"oncall.creds", "ringrift.jwt", "route.txt"} <= {path.name for path in secrets}
+
+
+def test_a_node_needs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = parse_nodes("a=h1,b=h2,c=h3")
+    write_cluster(tmp_path, nodes, users=True, tls=True)
+    key = make_key(tmp_path / "machine")
+    path = write_node(tmp_path, "gpu1", key.key, ["worker"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "SEED" not in path.read_text()
+    for name in (AUTHORITY, SERVER):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(CREDENTIALS, str(path))
+    monkeypatch.setenv(KEY, str(key_path(tmp_path / "machine")))
+    login = login_for("tls://h1:4222")
+    assert login is not None
+    assert (login.user, login.is_node) == ("gpu1", True)
+    assert login.fields("AAAA").keys() == {"jwt", "sig"}
+    with pytest.raises(Unreachable, match="no nonce"):
+        login.fields('{"specversion":"1.0"}')
+    assert servers_here() == "tls://h1:4222,tls://h2:4222,tls://h3:4222"
+    assert wants_tls("nats://10.0.0.1:4222")
+    assert len(tls_context().get_ca_certs()) == 1
+    assert name_here() == node_name() == "gpu1"
+    check_name("gpu1")
+    with pytest.raises(Unreachable, match="those of node gpu1, not of 'gpu2'"):
+        check_name("gpu2")
+
+
+def test_a_cluster_with_passwords_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "operator.txt").write_text("operator:secret")
+    with pytest.raises(CommandError, match="`ringrift cluster grow --from"):
+        write_cluster(tmp_path, parse_nodes("a=h1"), users=True, tls=False)
+
+
+def kept(folder: Path) -> dict[Path, str]:
+    """The files with keys, tokens and passwords of a cluster."""
+    names = ("*.creds", "*.nk", "*.jwt", "route.txt")
+    return {path: path.read_text() for name in names for path in folder.rglob(name)}
 
 
 def test_a_table_of_several_nodes_names_them_by_number(tmp_path: Path) -> None:

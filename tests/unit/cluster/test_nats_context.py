@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.cluster.files import parse_nodes, write_cluster
+from ringrift.cluster.files import parse_nodes, write_cluster, write_node
 from ringrift.cluster.nats_context import line_to_type, of_cluster, of_environment, path_of, write
 from ringrift.errors import CommandError
+from ringrift.log.identity import NodeKey
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 
 VIEW = "nats --context ringrift stream view EVENTS"
@@ -42,8 +43,7 @@ def test_a_role_of_a_cluster_has_its_user_and_the_authority(place: Path, role: s
     assert written() == {
         "description": f"RingRift as {role}",
         "url": "tls://h1:4222,tls://h2:4222,tls://h3:4300",
-        "user": role,
-        "password": (folder / f"credentials/{role}.txt").read_text().strip().partition(":")[2],
+        "creds": str(folder / f"credentials/{role}.creds"),
         "ca": str(folder / "authority" / "ca.pem"),
         "inbox_prefix": f"_FLEET.{role}",
     }
@@ -57,6 +57,14 @@ def test_the_environment_names_user_and_authority(
     found = of_environment("nats://h1:4222,nats://h2:4222")
     assert (found.user, found.password, found.inbox_prefix) == ("viewer", "secret", "_FLEET.viewer")
     assert found.url == "nats://h1:4222,nats://h2:4222"
+
+
+def test_a_login_without_its_seed_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cluster(place, parse_nodes("a=h1"), users=True, tls=False)
+    path = write_node(place, "gpu1", NodeKey.new().key, ["worker"])
+    monkeypatch.setenv(CREDENTIALS, str(path))
+    with pytest.raises(CommandError, match="has no seed, which the tool needs"):
+        of_environment("nats://h1:4222")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "a b"])

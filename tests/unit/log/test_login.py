@@ -32,7 +32,7 @@ def test_the_login_is_that_of_the_address_else_of_the_file(
     assert login is not None
     assert login.user == "worker"
     path.write_text("worker\n")
-    with pytest.raises(Unreachable, match="no line user:password"):
+    with pytest.raises(Unreachable, match="has no token of a user"):
         login_for("nats://host:4222")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ringrift.log.login import Login
 from ringrift.server.configuration import Voter, voter_conf
 from ringrift.server.edge import edge_conf
 
@@ -41,8 +40,7 @@ def test_certificates_are_used_on_every_port() -> None:
 
 
 def test_an_edge_keeps_games_off_its_link() -> None:
-    login = Login("edge", "secret")
-    text = edge_conf("gpu1", ["a:7422"], login, port=4222, tls=True)
+    text = edge_conf("gpu1", ["a:7422"], port=4222, tls=True)
     (remote,) = written(text)["leafnodes"]["remotes"]
-    assert remote["urls"] == ["tls://edge:secret@a:7422"]
+    assert (remote["urls"], remote["credentials"]) == (["tls://a:7422"], "./edge.creds")
     assert remote["deny_exports"] == remote["deny_imports"] == ["ringrift.game.>"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from ringrift.events.facts import GameCompleted, ModelPromoted, TickRecorded
+from ringrift.events.facts import GameCompleted, ModelPromoted, TickRecorded, TreeHeadRecorded
 from ringrift.log.topology import CONTROL_BUCKET, LEASE_BUCKET
 from ringrift.runtime.processes import AUTHORS
-from ringrift.server.roles import Role, new_passwords, roles, users_conf
+from ringrift.server.roles import Role, combined, roles
 
 ROLES = roles(AUTHORS)
 
@@ -52,22 +50,22 @@ def test_only_the_operator_requests_updates_of_nodes() -> None:
     assert {name for name, role in ROLES.items() if may_publish(role, subject)} == {"operator"}
 
 
-def test_passwords_are_random_and_long() -> None:
-    one, other = new_passwords(ROLES), new_passwords(ROLES)
-    assert one.keys() == ROLES.keys()
-    assert not set(one.values()) & set(other.values())
-    assert min(map(len, one.values())) > 40
+def test_a_process_writes_about_itself_under_its_own_name_only() -> None:
+    for role in ("worker", "trainer", "evaluator", "coordinator", "archiver"):
+        written = ROLES[role].publish or ()
+        assert "ringrift.consumer.{{name()}}.started" in written
+        assert "$KV.nodes.{{name()}}.>" in written
+        assert not {"ringrift.consumer.*.started", "$KV.nodes.>", "$KV.nodes.*.>"} & {*written}
+    head = TreeHeadRecorded.event_type.filter("{{name()}}")
+    assert head in (ROLES["coordinator"].publish or ())
 
 
-def test_the_file_of_users_has_every_role_with_its_password() -> None:
-    passwords = new_passwords(ROLES)
-    text = users_conf(ROLES, passwords)
-    assert all(password in text for password in passwords.values())
-    assert text.count('"user":') == len(ROLES)
+def test_a_node_with_several_roles_has_the_rights_of_each_and_no_others() -> None:
+    both = combined(ROLES, ["worker", "evaluator"])
+    members = [ROLES[name] for name in ("worker", "evaluator")]
+    assert {*(both.publish or ())} == {each for one in members for each in one.publish or ()}
+    assert {*(both.subscribe or ())} == {each for one in members for each in one.subscribe or ()}
 
 
 def test_users_of_the_servers_account_have_no_streams() -> None:
-    users = json.loads(users_conf(ROLES, new_passwords(ROLES)))
-    system = {user["user"] for user in users["accounts"]["$SYS"]["users"]}
-    assert system == {"system", "scrubber"}
-    assert not system & {user["user"] for user in users["authorization"]["users"]}
+    assert {name for name, role in ROLES.items() if role.system} == {"system", "scrubber"}

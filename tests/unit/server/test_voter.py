@@ -9,9 +9,18 @@ import pytest
 from ringrift.cluster.files import parse_nodes, write_cluster
 from ringrift.errors import CommandError
 from ringrift.log.errors import ServerError
+from ringrift.server.accounts import Accounts
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import VOTER_FILE
-from ringrift.server.voter import check, configured, note_disk, peer_id, read_made, read_stamp
+from ringrift.server.voter import (
+    STAMP_FILE,
+    check,
+    configured,
+    note_disk,
+    peer_id,
+    read_made,
+    read_stamp,
+)
 
 NODES = "a=10.0.0.1,b=10.0.0.2,c=10.0.0.3"
 
@@ -19,11 +28,16 @@ NODES = "a=10.0.0.1,b=10.0.0.2,c=10.0.0.3"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """The directory of a voter whose server has run."""
-    write_cluster(tmp_path, parse_nodes(NODES), users=True, tls=False)
-    home = tmp_path / "voters" / "a"
-    _, store = check(home)
-    (store / "jetstream" / "$G" / "streams" / "EVENTS").mkdir(parents=True)
-    (store / "jetstream" / "$SYS" / "_js_" / "_meta_").mkdir(parents=True)
+    return ran(tmp_path, users=False)
+
+
+def ran(folder: Path, *, users: bool) -> Path:
+    """The directory of a voter whose server has run, with keys or without users."""
+    write_cluster(folder, parse_nodes(NODES), users=users, tls=False)
+    home = folder / "voters" / "a"
+    identity, store = check(home)
+    (store / "jetstream" / identity.account / "streams" / "EVENTS").mkdir(parents=True)
+    (store / "jetstream" / identity.system_account / "_js_" / "_meta_").mkdir(parents=True)
     return home
 
 
@@ -64,6 +78,32 @@ def test_an_operator_in_place_of_users_is_refused(home: Path) -> None:
         check(home)
 
 
+def test_with_keys_the_accounts_are_known_by_their_keys(tmp_path: Path) -> None:
+    home, accounts = ran(tmp_path, users=True), Accounts(tmp_path)
+    identity, store = check(home)
+    assert identity.account == accounts.public_key("ringrift")
+    assert identity.system_account == accounts.public_key("SYS")
+    (store / STAMP_FILE).unlink()
+    assert check(home)[0] == identity, "read from the store itself"
+
+
+@pytest.mark.parametrize("part", ["SYS", "ringrift"])
+def test_the_accounts_of_another_operator_are_refused(tmp_path: Path, part: str) -> None:
+    """Also one of them alone: with another system account all voters delete their streams, and in
+    another account of the streams nobody sees any."""
+    home = ran(tmp_path / "one", users=True)
+    ran(tmp_path / "two", users=True)
+    ours, theirs = (Accounts(tmp_path / name).public_key(part) for name in ("one", "two"))
+    change(home, ours, theirs, "ops/users.conf")
+    said = "delete every stream" if part == "SYS" else "would see no streams"
+    with pytest.raises(ServerError, match=f"{theirs}.*{ours}.*{said}"):
+        check(home)
+    other = tmp_path / "two" / "voters" / "a" / "ops" / "users.conf"
+    (home / "ops" / "users.conf").write_bytes(other.read_bytes())
+    with pytest.raises(ServerError, match="delete every stream"):
+        check(home)
+
+
 def test_a_store_of_a_single_server_is_refused_for_a_voter(tmp_path: Path) -> None:
     write_cluster(tmp_path / "one", parse_nodes("a=10.0.0.1"), users=False, tls=False)
     write_cluster(tmp_path / "three", parse_nodes(NODES), users=False, tls=False)
@@ -101,7 +141,7 @@ def test_an_empty_store_is_refused_unless_it_is_new(home: Path) -> None:
 
 
 def test_a_store_of_another_cluster_is_refused(home: Path, tmp_path: Path) -> None:
-    write_cluster(tmp_path / "other", parse_nodes(NODES), users=True, tls=False)
+    write_cluster(tmp_path / "other", parse_nodes(NODES), users=False, tls=False)
     other = tmp_path / "other" / "voters" / "a"
     _, store = check(other)
     store.rename(store.with_name("away"))

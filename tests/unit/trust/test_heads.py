@@ -15,6 +15,7 @@ from ringrift.consumers import verifier
 from ringrift.events.facts import HEAD_EVENTS_MAX, TickRecorded, TreeHeadRecorded
 from ringrift.log.entry import Entry
 from ringrift.log.errors import LogRewound
+from ringrift.log.keyring import Keyring
 from ringrift.log.topology import EVENTS
 from ringrift.tools.memory_broker import MemoryStream
 from ringrift.trust.heads import ABSENT, HEAD_SECONDS, HeadCheck, HeadWriter, head_in, leaf_of
@@ -65,7 +66,7 @@ def found(entries: dict[int, Entry]) -> list[str]:
     check, texts = HeadCheck(), []
     for seq in range(1, max(entries) + 1):
         entry = entries.get(seq)
-        if entry and (head := head_in(entry)):
+        if entry and (head := head_in(entry, Keyring())):
             texts += check.compare(head, f"{EVENTS}/{seq}")
         check.take(leaf_of(entry) if entry else ABSENT)
     return texts
