@@ -73,7 +73,8 @@ class Controls:
             self._logger.info("assigned", kinds=event.kinds, why=event.why)
         elif isinstance(event, QUARANTINES) and event.node == self._node:
             self.quarantined = event.why if isinstance(event, NodeQuarantined) else ""
-            self._logger.info(type(event).__name__, why=event.why)
+            name = type(event).__name__
+            self._logger.info(name, why=event.why)
         elif isinstance(event, VoterDiskChanged):
             self.short_voters.pop(event.voter, None)
             if not takes_work({"disk": event.tier}):

@@ -1,11 +1,18 @@
-"""Cost of trust: signing, verifying and hashing events, and appending them signed."""
+"""Cost of trust: signing, verifying and hashing events, appending and reading them signed, and
+playing games again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from ringrift.events import encode
+from ringrift.events import draft, encode
+from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.sealing import seal_of, sealed
+from ringrift.events.settings import SelfplaySettings
+from ringrift.events.tickets import SelfplayTicket, tickets_of
+from ringrift.learning.play import Host, play_games
+from ringrift.learning.shards import check_game
+from ringrift.log import read
 from ringrift.log.identity import NodeKey
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.keyring import holds, is_signed, verify_in_parallel
@@ -14,6 +21,7 @@ from ringrift.tools.bench.log import BenchEvents, fresh_log
 from ringrift.trust.merkle import Tree, includes, leaf_hash
 
 EVENTS, BATCH, PROOFS = 2_000, 100, 1_000
+GAMES, SIMULATIONS = 32, 16
 
 
 def _rate(work: Callable[[], int], clock: Callable[[], float] = time.process_time) -> float:
@@ -53,11 +61,55 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     yield Benchmark("trust/verify again", per_second, lambda: _rate(remember), warm_up=True)
     yield Benchmark("trust/hash", per_second, lambda: _rate(lambda: Tree(leaves).size))
     yield Benchmark("trust/check proof", "proofs/s", lambda: _rate(prove))
+    games = _games()
+    yield Benchmark("trust/sign games", "% of play", lambda: _signing(games, key))
+    recount = partial(_rate, lambda: len([check_game(game) for game in games]))
+    yield Benchmark("trust/play game again", "games/s", recount, warm_up=True)
+    for name, signer in (("unsigned", None), ("signed", key)):
+        async with fresh_log() as log:
+            await _append(log, source, signer)
+            run = partial(_read, log)
+            yield Benchmark(f"trust/read {name}", per_second, run, warm_up=True)
+    yield Ratio("trust/read signed", "trust/read unsigned")
     async with fresh_log() as log:
         for name, signer in (("unsigned", None), ("signed", key)):
             run = partial(_append, log, source, signer)
             yield Benchmark(f"trust/append {name}", per_second, run, warm_up=True)
         yield Ratio("trust/append signed", "trust/append unsigned")
+
+
+def _games() -> list[GameCompleted]:
+    """Games of self-play, with little search."""
+    plan = SelfplayPlanned(
+        config="hex8_2p",
+        settings_version=1,
+        generation=0,
+        games=GAMES,
+        games_per_ticket=GAMES,
+        simulations=SIMULATIONS,
+        model=None,
+        seed=1,
+    )
+    (ticket,) = tickets_of(plan, "EVENTS/1")
+    assert isinstance(ticket, SelfplayTicket)
+    return list(play_games(ticket, SelfplaySettings(), Host(node="bench", threads=1)))
+
+
+def _signing(games: Sequence[GameCompleted], key: NodeKey) -> float:
+    """Processor time of signing games, in percent of the time that they took."""
+    bodies = [encode(draft(game, cause="EVENTS/1", source="bench@node")) for game in games]
+    start = time.process_time()
+    for body in bodies:
+        sealed(body, key)
+    spent = time.process_time() - start
+    return 100.0 * spent / sum(game.play_seconds for game in games)
+
+
+async def _read(log: JetStreamLog) -> float:
+    """Events a second, by processor time of this process."""
+    start = time.process_time()
+    count = len([None async for _ in read.facts(log)])
+    return count / (time.process_time() - start)
 
 
 def _encoded(source: BenchEvents) -> int:

@@ -12,6 +12,7 @@ from support.system import System, running
 
 from ringrift.consumers import verifier
 from ringrift.consumers.verification.recount import recounted
+from ringrift.consumers.verification.whole import verify
 from ringrift.events import Recorded, draft, encode, facts as f
 from ringrift.log.topology import GAMES
 from ringrift.tools.memory_log import MemoryLog
@@ -126,3 +127,38 @@ async def test_without_the_setting_nothing_is_recounted(system: System) -> None:
     async with running(verifier.main(system.process("verifier"))):
         await system.first(f.VerificationPassed)
     assert await system.facts(f.EvaluationRecounted) == []
+
+
+class RecountedLoop(RealLoop):
+    """A loop whose scores count once they are recounted."""
+
+    def __init__(self, system: System) -> None:
+        super().__init__()
+        self.log = MemoryLog(system.broker)
+        self._system = system
+
+    async def start(self) -> RealLoop:
+        settings = replace(RECOUNT, generations=1)
+        await self.put(f.SettingsChanged(version=1, settings=settings, why="test"))
+        await self.turn()
+        return self
+
+    async def _evaluate(self, request: f.EvaluationRequested, position: str) -> None:
+        await super()._evaluate(request, position)
+        score, meta = (await self._system.recorded(f.EvaluationScored))[-1]
+        await self.put(
+            await recounted(self._system.process("verifier"), score, meta), meta.position, "r"
+        )
+
+
+async def test_the_loop_turns_with_recounts_as_without(system: System) -> None:
+    loop = await RecountedLoop(system).start()
+    plain = await RealLoop().start()
+    for kind in (f.ModelPromoted, f.PromotionRejected):
+        found = [(fact.generation, fact.evidence) for fact in await system.facts(kind)]
+        expected = [(fact.generation, fact.evidence) for fact, _ in await plain.all(kind)]
+        assert found == expected
+    assert await system.facts(f.PromotionRejected)
+    assert await system.facts(f.RatingsUpdated)
+    report = await verify(loop.log)
+    assert [item for item in report.problems if item.level == "fail"] == []
