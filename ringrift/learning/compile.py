@@ -5,4 +5,5 @@ from pathlib import Path
 from ringrift.rules.compile import RULES
 
 # windows call the compiled functions of shards
-compiled = RULES.child("learning", [Path(__file__).parent / "shards.py"]).compiled
+_LEARNING = RULES.child("learning", [Path(__file__).parent / "shards.py"])
+compiled, inlined = _LEARNING.compiled, _LEARNING.inlined

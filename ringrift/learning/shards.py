@@ -18,7 +18,7 @@ from ringrift.errors import Permanent
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.compile import compiled
 from ringrift.learning.ends import end_of, forced_end
-from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
+from ringrift.learning.targets import PLIES_MAX, Decisions, TargetsError, decode_all, encode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
@@ -52,6 +52,7 @@ _COLUMNS: Final = {
 }
 """Type and shape of each column."""
 GAMES_MAX: Final = 1 << 16  # of a shard, so that one of a few megabytes fills no memory
+NONE_OF: Final = {seats: decode_all(encode(seats, []))[1] for seats in (2, 3, 4)}
 TOKENS_MAX: Final = 1 << 16  # cached codes of tokens: a few thousand tokens recur
 
 
@@ -66,14 +67,14 @@ class CheckedGame:
     key        first 8 bytes of the SHA-256 of the game's id, which selects validation games
     codes      int64 [plies], the moves
     outcome    float32 [seats], value of the end for each seat (`outcome_values`)
-    decisions  the searched decisions, in order of ply; none if some seat did not search
+    decisions  the searched decisions; none if some seat did not search
     """
 
     key: int
     pie: bool
     codes: Codes
     outcome: Floats
-    decisions: Sequence[Decision]
+    decisions: Decisions
 
 
 def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
@@ -97,7 +98,7 @@ def check_game(game: GameCompleted) -> CheckedGame:
         config, moves = Config.parse(game.config), game.moves.split()
         if len(moves) != game.plies or game.plies > PLIES_MAX:
             raise GameRejected(f"{len(moves)} moves, {game.plies} plies; at most {PLIES_MAX}")
-        seats, decisions = decode(game.targets, game.plies)
+        seats, decisions = decode_all(game.targets, game.plies)
         if game.rules_version != RULES_VERSION:
             raise GameRejected(
                 f"rules version {game.rules_version}, this build has {RULES_VERSION}"
@@ -113,12 +114,12 @@ def check_game(game: GameCompleted) -> CheckedGame:
     # Against an opponent that does not search nearly every position is won: such values would
     # teach that all positions are. Imported games have no budgets, and targets by reanalysis only.
     searched = game.origin == "import" or all(seat.simulations for seat in game.seats)
-    learnt = decisions if searched else []
+    learnt = decisions if searched else NONE_OF[seats]
     outcome = outcome_values(game.winner, game.ranks)
     return CheckedGame(key, game.pie, codes, outcome, learnt)
 
 
-def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> Codes:
+def _replay(position: Position, tokens: Sequence[str], decisions: Decisions) -> Codes:
     """Play `tokens` from the start and return their codes. Checks that every policy is over legal
     moves."""
     codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
@@ -128,12 +129,10 @@ def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decis
     played = play_checked(geo, position.state, codes, buffer, legal, np.zeros_like(legal))
     if played < len(codes):
         position.play(tokens[played])  # raises with the reason
-    for decision in decisions:
-        last = int(decision.indices[-1])
-        if last >= legal[decision.ply]:
-            raise GameRejected(
-                f"ply {decision.ply}: a target for move {last} of {legal[decision.ply]} legal moves"
-            )
+    last, counts = decisions.indices[decisions.starts[1:] - 1], legal[decisions.plies]
+    for bad in np.flatnonzero(last >= counts)[:1]:
+        where = f"ply {decisions.plies[bad]}"
+        raise GameRejected(f"{where}: a target for move {last[bad]} of {counts[bad]} legal moves")
     return codes
 
 
@@ -246,8 +245,8 @@ def build_shard(config: Config, games: Iterable[GameCompleted]) -> tuple[bytes, 
 
 
 def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
-    decisions: list[Decision] = [decision for game in games for decision in game.decisions]
-    counts = [len(game.decisions) for game in games]
+    found = [game.decisions for game in games]
+    counts = [len(one.plies) for one in found]
     values: dict[str, Any] = {
         "game_key": np.array([game.key for game in games], np.uint64),
         "pie": [game.pie for game in games],
@@ -255,12 +254,12 @@ def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
         "codes": _joined(game.codes for game in games),
         "ply_start": _starts(len(game.codes) for game in games),
         "game": np.repeat(np.arange(len(games)), counts),
-        "ply": [decision.ply for decision in decisions],
-        "root_value": np.array([item.values for item in decisions]).reshape(-1, config.seats),
-        "weight": np.ones(len(decisions)),
-        "entry_start": _starts(len(decision.indices) for decision in decisions),
-        "move": _joined(decision.indices for decision in decisions),
-        "share": _joined(shares(decision.probabilities) for decision in decisions),
+        "ply": _joined(one.plies for one in found),
+        "root_value": np.concatenate([NONE_OF[config.seats].values, *(d.values for d in found)]),
+        "weight": np.ones(sum(counts)),
+        "entry_start": _starts(size for one in found for size in np.diff(one.starts)),
+        "move": _joined(one.indices for one in found),
+        "share": _joined(shares(one.probabilities) for one in found),
     }
     return {name: np.asarray(values[name]).astype(dtype) for name, (dtype, _) in _COLUMNS.items()}
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ringrift.events.facts import GameCompleted, ShardSummary
-from ringrift.learning.targets import TargetsError, decode
+from ringrift.learning.targets import TargetsError, decode_all
 
 OPENING_TOKENS: Final = 12
 """Moves of an opening: enough for each of four seats to have moved a few times."""
@@ -45,8 +45,8 @@ def agreement(game: GameCompleted) -> tuple[int, int]:
     if not game.winner:
         return 0, 0
     try:
-        _, decisions = decode(game.targets, game.plies)
+        _, decisions = decode_all(game.targets, game.plies)
     except TargetsError:
         return 0, 0
-    winner = game.winner - 1
-    return len(decisions), sum(int(np.argmax(item.values)) == winner for item in decisions)
+    best = decisions.values.argmax(axis=1)
+    return len(best), int(np.count_nonzero(best == game.winner - 1))

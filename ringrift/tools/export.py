@@ -240,7 +240,7 @@ def samples_of(game: f.GameCompleted) -> list[Row]:
         checked = check_game(game)
     except GameRejected:
         return []
-    decisions, rows = {one.ply: one for one in checked.decisions}, list[Row]()
+    decisions, rows = {one.ply: one for one in checked.decisions.each()}, list[Row]()
     position = Position.start(Config.parse(game.config), pie=game.pie)
     for ply, code in enumerate(checked.codes.tolist()):
         if decision := decisions.get(ply):

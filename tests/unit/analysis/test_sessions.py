@@ -47,7 +47,7 @@ async def test_a_person_plays_a_whole_game(
     fact = session.fact(game="human-1", node="n", settings_version=1)
     assert (fact.origin, fact.ticket) == ("human", "human-1")
     assert [seat.participant for seat in fact.seats][-1] == "person:Anna"
-    assert check_game(fact).decisions == []
+    assert not len(check_game(fact).decisions.plies)
 
 
 @settings(max_examples=25, deadline=None)

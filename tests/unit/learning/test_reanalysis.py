@@ -36,7 +36,7 @@ def test_reanalysis_gives_other_targets_reproducibly(game: GameCompleted, player
     old, new = targets.decode(game.targets)[1], targets.decode(found)[1]
     assert [decision.ply for decision in new] == [decision.ply for decision in old]
     # Every policy is over legal moves
-    assert len(check_game(replace(game, targets=found)).decisions) == len(old)
+    assert len(check_game(replace(game, targets=found)).decisions.plies) == len(old)
 
 
 def test_targets_do_not_depend_on_the_games_before(game: GameCompleted, player: Player) -> None:
