@@ -9,7 +9,8 @@ from rich.table import Table
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import table
 from ringrift.insight.elo import elo_label, elo_text, unrated_note
-from ringrift.insight.generations import ConfigView, Score, verdict_of
+from ringrift.insight.generations import ConfigView, verdict_of
+from ringrift.insight.scores import Score
 from ringrift.log.presence import Heartbeat
 
 WIDE = 110

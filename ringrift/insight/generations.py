@@ -9,43 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from ringrift.deciders.fleet.troubles import Troubles
-from ringrift.deciders.stats.wilson import wilson_interval
+from ringrift.deciders.loop.attempts import ATTEMPTS_MAX
+from ringrift.deciders.loop.repeats import BASELINES
 from ringrift.events import Recorded, facts
+from ringrift.insight.scores import Score
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-
-
-@dataclass(kw_only=True)
-class Score:
-    """Points of a match: `wins` of `games`, from `starts` that are each played once per seat."""
-
-    wins: float = 0.0
-    games: int = 0
-    starts: int = 0
-
-    @property
-    def share(self) -> float:
-        """Share of points, 0..1."""
-        return self.wins / self.games
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Wilson 1927), each game a sample.
-
-        The games of one start are not independent: if the seat decides, they balance and the true
-        interval is narrower; if the start favours one player, it is wider."""
-        return wilson_interval(self.share, self.games)
-
-    def document(self) -> dict[str, Any]:
-        """Return the score as plain values."""
-        share, interval = self.share, self.interval
-        return {"wins": self.wins, "games": self.games, "share": share, "interval_95": interval}
-
-    def add(self, event: facts.EvaluationScored, sign: int = 1) -> None:
-        """Add a result of the match, or subtract it with sign -1."""
-        self.wins += sign * event.wins
-        self.games += sign * event.games
-        self.starts += sign * sum(count for _, count in event.scores)
 
 
 @dataclass(kw_only=True)
@@ -65,11 +34,17 @@ class Generation:
     """By purpose: promotion, random, heuristic."""
     evaluation_failed: bool = False
     """Whether its newest evaluation failed."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Failed evaluations by purpose."""
     promoted: bool | None = None
     why: str = ""
     judged_at: datetime | None = None
     tainted: bool = False
     """Whether it learned from games that are retracted."""
+
+    def measured_against(self, baseline: str) -> bool:
+        """Whether it has played a baseline, or will not, since these matches failed."""
+        return baseline in self.scores or self.failures.get(baseline, 0) >= ATTEMPTS_MAX
 
 
 @dataclass(kw_only=True)
@@ -202,7 +177,9 @@ class ConfigView:
                 self.training = self.training_now = None
                 self.training_failed = event.generation
             case facts.EvaluationFailed():
-                self.generation(event.generation).evaluation_failed = True
+                row = self.generation(event.generation)
+                row.evaluation_failed = True
+                row.failures[event.purpose] = row.failures.get(event.purpose, 0) + 1
             case facts.ModelRegistered():
                 self._trained(event.generation, event.model).parameters = event.parameters
             case facts.ModelPromoted() | facts.PromotionRejected():
@@ -230,10 +207,11 @@ class ConfigView:
         return max(0.0, (wanted - self.judged) * each)
 
     def complete(self, wanted: int) -> bool:
-        """Whether this many generations have a verdict and scores against both baselines."""
+        """Whether this many generations have a verdict, and scores against both baselines unless
+        these matches have failed as often as they are tried."""
         rows = [self.generations.get(number) for number in range(1, wanted + 1)]
         return all(
-            row and row.promoted is not None and {"random", "heuristic"} <= row.scores.keys()
+            row and row.promoted is not None and all(map(row.measured_against, BASELINES))
             for row in rows
         )
 

@@ -9,7 +9,7 @@ longer current starts again against the one that is, as does one whose results w
 
 A network that learned from retracted games plays the baselines once more for each retraction, so
 that its strength is known from later games. So does a current network that has not played them for
-30 days.
+30 days. Matches against a baseline that failed are requested again (`repeats`).
 
 When too many matches wait, training is held back until most are played."""
 
@@ -22,15 +22,13 @@ from typing import NamedTuple
 from ringrift.deciders import kit
 from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
+from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Failures, Retest
 from ringrift.deciders.loop.verdict import Scores, counts, judge, merged, plays_as
 from ringrift.events import Settings, facts as f
-from ringrift.events.participants import kind_of, network_seat, seat
+from ringrift.events.participants import kind_of, network_seat
 
-RANDOM, HEURISTIC = seat("random"), seat("heuristic")
-BASELINES: dict[f.Purpose, f.Seat] = {"random": RANDOM, "heuristic": HEURISTIC}
 GENERATIONS_MAX = 16
-"""networks that were current whose generation is remembered; only one that is current again needs
-it"""
+"""networks that were current whose generation is remembered: one may be current again"""
 ROUND_TICKETS_MAX = 4
 """tickets of a round: small matches leave an accelerator idle, and each ticket counts as one that
 waits"""
@@ -51,21 +49,13 @@ class Trial(Struct, frozen=True, kw_only=True):
     """the matches against the baselines were requested"""
 
 
-class Retest(Struct, frozen=True, kw_only=True):
-    """A network that must play the baselines again: how often, and how often that was
-    requested."""
-
-    generation: int
-    due: int = 0
-    done: int = 0
-
-
 class Evaluation(Struct, frozen=True, kw_only=True):
     """The current network of a config and the candidates on trial, by digest."""
 
     current: str | None = None
     trials: dict[str, Trial] = {}
     retests: dict[str, Retest] = {}
+    failures: Failures = Failures()
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
     tickets: tuple[str, ...] = ()
@@ -94,7 +84,7 @@ class Evaluations(Configs[Evaluation], frozen=True, kw_only=True):
     """registered nodes that evaluate, with the seconds that a ticket on them should take"""
 
 
-DECIDER = Decider("evaluation", Evaluations, wakes=STEERING)
+DECIDER = Decider("evaluation", Evaluations, parts=(FAILED_MATCHES,), wakes=STEERING)
 
 
 @DECIDER.decides
@@ -104,7 +94,8 @@ def due(state: Evaluations, context: Context) -> Iterator[f.EvaluationRequested 
     paused = {name for name in state.configs if context.pauses.stops(name, "evaluation")}
     items = {name: item for name, item in state.configs.items() if name not in paused}
     requests = [one for name in items for one in _trials(state, name, context)]
-    requests += [one for name, item in items.items() for one in _retests(name, item, context)]
+    for name, item in items.items():
+        requests += (*_retests(name, item, context), *_repeats(name, item, context))
     yield from requests
     waiting = state.waiting + len(requests)
     if not state.held_back and waiting >= settings.waiting_max:
@@ -134,6 +125,15 @@ def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.Eval
             candidate = _Candidate(config, retest.generation, model, item, context)
             starts = context.settings.evaluation.baseline_starts
             yield from candidate.baselines(starts, retest.due, "tainted", retest.due)
+
+
+def _repeats(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
+    """The matches against the baselines that failed, and may be tried again."""
+    for match, failures in item.failures.due():
+        candidate = _Candidate(config, match.generation, match.model, item, context)
+        starts = baseline_starts(item, config, match.generation, context.settings)
+        pairing = match.purpose, BASELINES[match.purpose], starts, match.round
+        yield candidate.match(*pairing, "failed", match.round, failures)
 
 
 class _Candidate(NamedTuple):

@@ -13,7 +13,7 @@ from rich.table import Table
 from ringrift.events import EventMeta, Recorded, facts
 from ringrift.insight.describe import short, table
 from ringrift.insight.elo import elo_label, elo_text
-from ringrift.insight.generations import Score
+from ringrift.insight.scores import Score
 from ringrift.insight.why.references import HistoryIndex
 from ringrift.log.protocol import Log
 

@@ -14,7 +14,8 @@ from ringrift.events import Recorded, facts
 from ringrift.events.facts import seats_of
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.describe import completed, short
-from ringrift.insight.generations import ConfigView, LoopView, Score
+from ringrift.insight.generations import ConfigView, LoopView
+from ringrift.insight.scores import Score
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from ringrift.deciders.loop.evaluation import HEURISTIC, RANDOM
+from ringrift.deciders.loop.repeats import HEURISTIC, RANDOM
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     EvaluationRequested,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import structs
-from support.loop_facts import CONFIG, B, C, promoted, registered, scored
+from support.loop_facts import CONFIG, B, C, fresh, promoted, registered, scored
 
-from ringrift.deciders.loop import evaluation
+from ringrift.deciders.loop import evaluation, repeats
 from ringrift.events.facts import (
+    EvaluationFailed,
     EvaluationRequested,
     ModelRolledBack,
     PipelinePaused,
@@ -69,7 +70,7 @@ def asked(purpose: Any, model: str = B) -> EvaluationRequested:
         config=CONFIG,
         generation=1,
         candidate=evaluation.network_seat(model, 64),
-        opponent=evaluation.RANDOM,
+        opponent=repeats.RANDOM,
         purpose=purpose,
         round=0,
         starts=4,
@@ -169,3 +170,37 @@ def test_networks_play_by_the_search_that_suits_their_architecture(story, settin
     match, *_ = life.when(second).then(*[EvaluationRequested] * 3)
     assert (match.candidate.harness, match.candidate.evaluator) == ("gumbel", "nnue")
     assert (match.opponent.harness, match.opponent.evaluator) == ("minimax", "nnue")
+
+
+def failed(purpose: Any, model: str = B) -> EvaluationFailed:
+    return EvaluationFailed(
+        config=CONFIG,
+        generation=1,
+        ticket=fresh(),
+        candidate_model=model,
+        purpose=purpose,
+        reason="OSError: no space",
+        node="n",
+    )
+
+
+def test_a_match_against_a_baseline_that_failed_is_requested_again(story, settings_changed):
+    life = story(evaluation.DECIDER).given(settings_changed(), registered(B))
+    seeds = set()
+    for _ in range(2):
+        (again,) = life.when(failed("heuristic")).then(EvaluationRequested)
+        assert (again.purpose, again.candidate.model, again.round) == ("heuristic", B, 0)
+        seeds.add(again.seed)
+    assert len(seeds) == 2
+    life.when(failed("heuristic")).then()  # the third attempt was the last
+
+
+def test_it_is_requested_again_after_the_verdict_and_after_a_pause(story, settings_changed):
+    paused = PipelinePaused(scope="all", kind="evaluation", why="w")
+    life = story(evaluation.DECIDER).given(settings_changed(), registered(B), promoted(B))
+    twice = failed("heuristic")
+    life.given(paused, twice, twice, failed("promotion"), failed("strength"))
+    resumed = PipelineResumed(scope="all", kind="evaluation", why="w")
+    (again,) = life.when(resumed).then(EvaluationRequested)
+    assert again.purpose == "heuristic"
+    life.when(scored("heuristic", 8, 8)).then()

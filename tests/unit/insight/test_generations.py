@@ -7,6 +7,7 @@ from support.turning_loop import TurningLoop
 
 from ringrift.events.facts import EvaluationScored, GamesRetracted, Rating
 from ringrift.insight.generations import ConfigView, LoopView
+from ringrift.insight.scores import Score
 
 
 @pytest.fixture
@@ -27,6 +28,15 @@ def test_a_loop_is_finished_only_with_all_wanted_generations(view: LoopView) -> 
     view.generations_wanted = 4
     assert not view.finished()
     assert view.of("hex8_2p").judged == 3
+
+
+def test_a_match_that_failed_as_often_as_it_is_tried_keeps_no_loop_from_its_end() -> None:
+    view = ConfigView(config="hex8_2p")
+    row = view.generation(1)
+    row.promoted, row.scores, row.failures = True, {"random": Score()}, {"heuristic": 2}
+    assert not view.complete(1)
+    row.failures["heuristic"] += 1
+    assert view.complete(1)
 
 
 async def test_retracted_results_are_subtracted(loop: TurningLoop, view: LoopView) -> None:

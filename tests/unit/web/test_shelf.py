@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from ringrift.insight.generations import Score
+from ringrift.insight.scores import Score
 from ringrift.web.shelf import PIECE_ITEMS, Shelf
 
 
