@@ -20,14 +20,17 @@ from itertools import count
 import torch
 
 from ringrift.events.facts import Seat
-from ringrift.events.participants import seat
+from ringrift.events.participants import network_seat, seat
 from ringrift.events.settings import Settings
+from ringrift.learning.models import model_of
 from ringrift.learning.play import Host, Start, game_fact, play_out, player_of
 from ringrift.nets.batch import Batcher
 from ringrift.nets.evaluator import CHUNK_CPU, CHUNK_GPU, Evaluator
+from ringrift.nets.header import digest_of
+from ringrift.nets.nnue.network import NnueCheckpoint, build
 from ringrift.rules import Config
 from ringrift.search.arrays import Codes, Floats, Seeds, States
-from ringrift.search.harness import Model
+from ringrift.search.harness import Model, kind_of
 from ringrift.search.players import Decision, Evaluate, Player
 from ringrift.search.splitmix import seed_of
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
@@ -35,9 +38,13 @@ from ringrift.tools.bench.search import ARCHITECTURE, NO_MODEL, devices, fresh_n
 
 SETTINGS = Settings().selfplay
 CONFIGS = ("hex8_2p",)
+NNUE = "nnue_policy"
 RUNS_MAX = 2
+SMALL_CELLS = 100  # games on larger boards take twenty times as long
 PARTS = ("rules-and-search", "moves-and-facts", "encoding", "network", "waiting")
-UNITS = {"games": "games/h", "moves": "moves/s"} | {f"share/{part}": "of time" for part in PARTS}
+UNITS = {"games": "games/h", "games-a-core": "games/h of CPU", "moves": "moves/s"} | {
+    f"share/{part}": "of time" for part in PARTS
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +56,20 @@ class Sizes:
 
     simulations: int = 64
     games_cpu: int = 16
+    games_nnue: int = 128
     games_gpu: int = 256
 
 
 async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
-    """Self-play with the heuristic, and with a network on each device."""
+    """Self-play with the heuristic, with an NNUE inside compiled code, and with a network on each
+    device."""
     for key in scope.configs or CONFIGS:
         config = Config.parse(key)
+        nnue = fresh_nnue(config)
+        _play(config, nnue, 2, 2, count())
+        games = sizes.games_nnue if len(config.shape.cells) <= SMALL_CELLS else sizes.games_cpu
+        run = partial(_play, config, nnue, games, sizes.simulations, count())
+        yield Benchmark(f"selfplay/{key}/{NNUE}/cpu", UNITS, run, runs_max=RUNS_MAX)
         for player, device in (("heuristic", "cpu"), *((ARCHITECTURE, each) for each in devices())):
             network = None if player == "heuristic" else fresh_network(config, device)
             games = sizes.games_cpu if device == "cpu" else sizes.games_gpu
@@ -135,11 +149,21 @@ def timed(network: Evaluator, clocks: Clocks) -> Evaluate:
     return evaluate
 
 
+def fresh_nnue(config: Config) -> Model:
+    """An NNUE with fresh weights, which plays without its callback."""
+    data = NnueCheckpoint.save(build(NNUE, config), architecture=NNUE, config=config)
+    return model_of(data, digest=digest_of(data), config=config.key)
+
+
 def _play(
-    config: Config, network: Evaluator | None, games: int, simulations: int, seeds: Iterator[int]
+    config: Config,
+    network: Evaluator | Model | None,
+    games: int,
+    simulations: int,
+    seeds: Iterator[int],
 ) -> dict[str, float]:
     """Play `games` at once to their end, as a ticket of self-play; the figures of `UNITS`."""
-    gpu = network is not None and network.device.type != "cpu"
+    gpu = isinstance(network, Evaluator) and network.device.type != "cpu"
     threads = len(os.sched_getaffinity(0)) if gpu else 1
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -150,12 +174,13 @@ def _play(
         torch.set_num_threads(before)
     shares = _shares(total, clocks, one_thread=threads == 1)
     figures = {"games": 3600 * games / total.wall, "moves": moves / total.wall}
+    figures["games-a-core"] = 3600 * games / total.thread
     return figures | {f"share/{part}": share for part, share in shares.items()}
 
 
 def _played(
     config: Config,
-    network: Evaluator | None,
+    network: Evaluator | Model | None,
     games: int,
     simulations: int,
     seed: int,
@@ -163,8 +188,8 @@ def _played(
     clocks: Clocks,
 ) -> tuple[int, Span]:
     """The number of moves of the games, and the time they took."""
-    model = Model(timed(network, clocks)) if network else None
-    seated = _seat(network is not None, simulations)
+    model = Model(timed(network, clocks)) if isinstance(network, Evaluator) else network
+    seated = _seat(config, model, simulations)
     player = TimedPlayer(player_of(config, seated, model, threads), clocks)
     everyone, host = (0,) * config.seats, Host(node="bench")
     starts = [
@@ -178,14 +203,12 @@ def _played(
     return moves, Span.now() - began - clocks.encoding
 
 
-def _seat(network: bool, simulations: int) -> Seat:
-    return seat(
-        "gumbel",
-        model=NO_MODEL if network else None,
-        simulations=simulations,
-        considered=SETTINGS.considered,
-        noise_plies=SETTINGS.noise_plies,
-    )
+def _seat(config: Config, model: Model | None, simulations: int) -> Seat:
+    options = {"considered": SETTINGS.considered, "noise_plies": SETTINGS.noise_plies}
+    if model is None:
+        options |= {"simulations": simulations}
+        return seat("gumbel", model=None, evaluator=None, **options)
+    return network_seat(NO_MODEL, simulations, kind=kind_of(model), seats=config.seats, **options)
 
 
 def _shares(total: Span, clocks: Clocks, *, one_thread: bool) -> dict[str, float]:

@@ -37,11 +37,12 @@ async def test_search_is_compared_with_the_search_that_evaluates_nothing(
 @pytest.mark.slow
 async def test_the_shares_of_self_play_add_up_to_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selfplay, "devices", lambda: ("cpu",))
-    sizes = selfplay.Sizes(simulations=2, games_cpu=2)
+    sizes = selfplay.Sizes(simulations=2, games_cpu=2, games_nnue=2)
     results = await found(selfplay.benchmarks(Scope(), sizes))
-    for player in ("heuristic", "v2-micro"):
+    for player in ("heuristic", "nnue_policy", "v2-micro"):
         prefix = f"selfplay/hex8_2p/{player}/cpu"
         assert results[f"{prefix}/games"].unit == "games/h"
+        assert results[f"{prefix}/games-a-core"].unit == "games/h of CPU"
         shares = {part: results[f"{prefix}/share/{part}"].value for part in selfplay.PARTS}
         assert sum(shares.values()) == pytest.approx(1)
         assert min(shares.values()) > -0.02  # two clocks of different resolution
