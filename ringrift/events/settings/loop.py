@@ -121,9 +121,10 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """samples that a training passes over, at most, for each one that is new since the training
     before: more would not be repaid. KataGo's train bucket holds 4 to 8; two epochs of 90,000
     samples are 9 to 18 on hex8_2p"""
-    first_samples: kinds.Positive = 20_000
-    """samples that the first training of a config passes over at most: it has seen 64 games, and
-    the many positions of those on large boards do not repay two epochs"""
+    first_samples: kinds.Positive = 10_000
+    """samples that the first training of a config passes over at most: as many as two epochs of the
+    64 games that it has seen have on hex8. On hexagonal they have 44,000, which are as alike, and
+    two cores pass over 115 a second"""
     ahead_samples: kinds.NonNegativeFloat = 0.25
     """new samples, relative to those that the newest training passed over, up to which a config
     plays ahead while it is trained and measured; the inverse of the 4 of KataGo's train bucket"""

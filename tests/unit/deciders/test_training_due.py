@@ -198,4 +198,4 @@ def test_a_training_passes_over_what_its_new_samples_repay(story, settings_chang
 def test_the_first_training_on_long_games_is_short(story, settings_changed):
     life = story(training.DECIDER).given(settings_changed(), planned(), played())
     (request,) = life.when(exported(samples=25_000)).then(TrainingRequested)
-    assert request.intensity == 20_000 / 50_000
+    assert request.intensity == 10_000 / 50_000
