@@ -88,7 +88,10 @@ async def transfer(
         if publish and log is not None:
             await model_store.publish(log, new)
     digest = digest_of(new)
-    hint = f"to train from it: --set training.init={to}={digest}" if publish else None
+    hint = None
+    if publish:
+        trial = f"`ringrift model import {short(digest)} --why ...`"
+        hint = f"to train from it: --set training.init={to}={digest}; to put it on trial: {trial}"
     show({"model": digest, "config": to, "published": publish}, session.json, digest, hint)
 
 
@@ -147,10 +150,10 @@ async def import_model(model: Network, /, *, why: str, session: Session = HERE) 
 
 
 async def promote(model: Digits, /, *, why: str, session: Session = HERE) -> None:
-    """Make a registered network the current one of its config, without a test.
+    """Make a network in the log the current one of its config, without a test.
 
     Args:
-        model: First digits of its digest.
+        model: First digits of its digest; one that was derived is registered too.
         why: The reason, recorded with the promotion.
     """
     from ringrift.cluster import networks

@@ -46,20 +46,28 @@ async def register(log: Log, data: bytes, *, source: str, why: str) -> f.ModelRe
 
 
 async def promote(log: Log, digits: str, why: str) -> f.ModelPromoted:
-    """Make a registered network the incumbent. Raises CommandError, and ConcurrencyError if another
-    is promoted at the same time."""
-    known = {item.event.model: item.event async for item in read.facts(log, f.ModelRegistered)}
-    registered = known[completed(digits, known)]
-    model, config = registered.model, registered.config
+    """Make a network in the log the incumbent; one that was derived is registered first. Raises
+    CommandError, and ConcurrencyError if another is promoted at the same time."""
+    kinds = f.ModelDerived, f.ModelRegistered
+    known: dict[str, f.ModelMade] = {}
+    async for made, _ in read.facts(log, *kinds):
+        assert isinstance(made, kinds)
+        if not isinstance(known.get(made.model), f.ModelRegistered):
+            known[made.model] = made
+    made = known[completed(digits, known)]
+    model, config = made.model, made.config
     previous = await model_store.incumbent(log, config)
     if model == previous:
         raise CommandError(f"{short(model)} is the current network of {config} already")
     await _require_stored(log, model)
+    if isinstance(made, f.ModelDerived):
+        data = await Blobs(log).get(MODEL_BUCKET, model)
+        await register(log, data, source=made.method, why=why)
     expected = await _newest(log, f.ModelPromoted, config)
     _, version = await read.settings_in_force(log)
     fact = f.ModelPromoted(
         config=config,
-        generation=registered.generation,
+        generation=made.generation,
         model=model,
         previous=previous,
         evidence=None,

@@ -1,6 +1,6 @@
 """Trainings, the networks they produce, and the findings about their losses."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -156,9 +156,14 @@ class ModelDerived(ConfigFact, subject="model.{config}.derived"):
     parameters: Positive
     parents: Parents
     method: Name
+    generation: ClassVar[int] = 0  # as those that the loop did not train
 
     def __post_init__(self) -> None:
         law(self.model not in self.parents, "a network is not its own parent")
+
+
+ModelMade = ModelRegistered | ModelDerived
+"""facts by which a network exists"""
 
 
 class ModelTainted(ConfigFact, subject="model.{config}.tainted"):

@@ -17,7 +17,6 @@ from ringrift.insight.scores import Score
 from ringrift.insight.why.references import HistoryIndex
 from ringrift.log.protocol import Log
 
-Made = facts.ModelRegistered | facts.ModelDerived
 VERDICTS = {None: "", True: "promoted", False: "rejected"}
 
 
@@ -45,7 +44,7 @@ class ModelHistory:
 
     def __init__(self, history: HistoryIndex) -> None:
         self.history = history
-        self.made: dict[str, Recorded[Made]] = {}
+        self.made: dict[str, Recorded[facts.ModelMade]] = {}
         self.scores: dict[str, dict[str, Score]] = {}
         """By digest and purpose."""
         self.verdicts: dict[str, Recorded[facts.ModelPromoted | facts.PromotionRejected]] = {}
@@ -90,7 +89,7 @@ class ModelHistory:
         verdict = self.verdicts.get(model)
         return None if verdict is None else isinstance(verdict.event, facts.ModelPromoted)
 
-    def state(self, made: Made) -> str:
+    def state(self, made: facts.ModelMade) -> str:
         """Return `current`, `promoted`, `rejected` or nothing."""
         if self._current.get(made.config) == made.model:
             return "current"

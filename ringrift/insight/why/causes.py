@@ -85,7 +85,7 @@ async def find(log: Log, name: str, progress: Progress | None = None) -> Recorde
     found: Recorded
     for stream in (EVENTS, GAMES):
         async for found in read.search(log, marks, stream=stream, progress=progress):
-            if found.meta.id == name or isinstance(found.event, facts.ModelRegistered):
+            if found.meta.id == name or isinstance(found.event, facts.ModelMade):
                 return found
     return None
 

@@ -69,7 +69,7 @@ class HistoryIndex:
     def __init__(self) -> None:
         self.at: dict[str, Recorded] = {}
         """By position."""
-        self.models: dict[str, Recorded[facts.ModelRegistered]] = {}
+        self.models: dict[str, Recorded[facts.ModelMade]] = {}
         self.shards: dict[str, Recorded[facts.ShardExported]] = {}
         self.settings: dict[int, Recorded] = {}
         self.scores: dict[str, list[Recorded[facts.EvaluationScored]]] = {}
@@ -90,7 +90,7 @@ class HistoryIndex:
         self.at[meta.position] = Recorded(event, meta)
         match event:
             # a rebuilt network or shard has the same digest: its first event counts
-            case facts.ModelRegistered():
+            case facts.ModelRegistered() | facts.ModelDerived():
                 self.models.setdefault(event.model, Recorded(event, meta))
             case facts.ShardExported():
                 self.shards.setdefault(event.digest, Recorded(event, meta))
@@ -141,7 +141,7 @@ def _before(other: Recorded, recorded: Recorded) -> bool:
 def _models_in(event: Fact) -> dict[str, None]:
     """Return the digests of the networks an event names, except of the one that it registers."""
     found = list(getattr(event, "parents", ()))
-    if not isinstance(event, facts.ModelRegistered):
+    if not isinstance(event, facts.ModelMade):
         found += [getattr(event, name, None) for name in MODEL_FIELDS]
     seats = [getattr(event, name, None) for name in ("candidate", "opponent")]
     seats += getattr(event, "seats", ())

@@ -286,11 +286,16 @@ def test_a_transfer_is_published_once_and_names_its_parent(
     assert f"--set training.init=square8_4p={new}" in run(*words)
     (derived,) = run.json("model", "list", "--config", "square8_4p")
     assert derived["parents"] == [first]
-    assert derived["method"] == "transfer-1"
+    assert derived["method"] == "transfer-2"
     card = run.json("model", "show", new)
     assert [ancestor["model"] for ancestor in card["lineage"]] == [first]
     assert card["header"]["config_key"] == "square8_4p"
     assert new in run.json("model", "show", first)["children"]
+    lineage = run.json("lineage", new)
+    assert (lineage["ancestors"], lineage["generation"]) == ([first], 0)
+    assert run.json("model", "promote", new, "--why", "try it")["promoted"]["model"] == new
+    made = run.json("model", "list", "--config", "square8_4p")
+    assert [one["state"] for one in made] == ["current"]
 
 
 def test_unusable_networks_are_reported_in_one_line(

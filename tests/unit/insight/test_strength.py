@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support import loop_facts
 
 from ringrift.events import EventMeta, Fact, Recorded, type_of
-from ringrift.events.facts import EvaluationRequested, Seat
+from ringrift.events.facts import EvaluationRequested, ModelDerived, Seat
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.strength.measurements import MatchResult, Measurements, highest_beaten
@@ -194,3 +194,25 @@ def test_the_ten_tiers_have_rising_budgets_and_no_network() -> None:
     assert budgets == sorted(budgets)
     assert len({seat.participant for seat in TIERS.values()}) == 10
     assert all(seat.model is None for seat in TIERS.values())
+
+
+def test_a_derived_network_is_measured_by_its_architecture() -> None:
+    history, derived = History(), "cd" * 32
+    made = ModelDerived(
+        config=CONFIG,
+        model=derived,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(MODEL,),
+        method="transfer-2",
+    )
+    history.put(made)
+    player = seat("gumbel", model=derived, simulations=64)
+    history.match("strength", player, RANDOM, wins=60, games=64)
+    known = Measurements(config=CONFIG)
+    for recorded in history.events:
+        known.take(recorded)
+    assert known.model(derived[:8]) == derived
+    report = known.report(derived)
+    assert (report.generation, [row.wins for row in report.results]) == (0, [60])
