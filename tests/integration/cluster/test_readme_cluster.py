@@ -148,6 +148,7 @@ async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -
         "RINGRIFT_CREDENTIALS": str(fleet.folder / "cluster" / "credentials" / "operator.creds"),
         "RINGRIFT_CA": str(fleet.folder / "cluster" / "authority" / "ca.pem"),
     }
+    await fleet.command("node", "key", "--make")
     async with asyncio.timeout(60):  # step 4, as soon as the voters have found each other
         while "as declared" not in await fleet.command(  # noqa: ASYNC110
             "contract", "apply", "--replicas", "3", status=None
@@ -160,8 +161,7 @@ async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -
         for word in ("--set", f"{name}={json.dumps(value)}")
     ]
     await fleet.command("settings", *given)
-    await fleet.command("node", "key", "--make")  # step 5
-    for name, role in NODES.items():
+    for name, role in NODES.items():  # step 5
         data = str(fleet.folder / name)
         key = (await fleet.command("node", "key", "--make", "--data", data)).strip()
         await fleet.command("node", "admit", name, key, "--roles", role)

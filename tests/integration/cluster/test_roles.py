@@ -97,6 +97,17 @@ NOBODY_BUT_THE_OPERATOR = (
 )
 
 
+HEADERS = [
+    ("worker", EVENTS, "started"),
+    ("worker", GAMES, "game"),
+    ("trainer", "OBJ_models", "model"),
+    ("trainer", "OBJ_checkpoints", "checkpoint"),
+    ("coordinator", "OBJ_folds", "fold"),
+    ("operator", EVENTS, "promoted"),
+    ("operator", "OBJ_models", "model"),
+]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with secured(tmp_path_factory.mktemp("secured")) as place:
@@ -134,6 +145,21 @@ async def test_only_the_operator_changes_and_deletes_streams(place: Place, role:
         if not (role == "archiver" and subject in purges) and await may(log, subject)
     ]
     assert set(allowed) <= set(extra.get(role, ()))
+    await log.close()
+
+
+@pytest.mark.parametrize(("role", "stream", "kind"), HEADERS)
+async def test_no_header_deletes_or_expires_what_others_wrote(
+    place: Place, role: str, stream: str, kind: str
+) -> None:
+    """The server lets the role publish there, and the stream refuses the header."""
+    log = await place.log(role)
+    before = [entry async for batch in log.read(stream) for entry in batch]
+    for header in ({"Nats-Rollup": "all"}, {"Nats-Rollup": "sub"}, {"Nats-TTL": "1s"}):
+        subject = FACTS[kind].format(name=log.client.role)
+        answer = await log.client.request(subject, b"{}", headers=header, timeout=3)
+        assert "error" in json.loads(answer.data), (subject, header)
+    assert [entry async for batch in log.read(stream) for entry in batch] == before
     await log.close()
 
 
