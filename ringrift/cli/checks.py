@@ -17,7 +17,7 @@ def parity(*files: Path) -> int:
         files: Traces, plain or compressed with gzip.
     """
     from ringrift.tools.parity.check import check
-    from ringrift.tools.parity.lines import TraceError
+    from ringrift.trust.traces.lines import TraceError
 
     try:
         with progress("traces checked") as checked:

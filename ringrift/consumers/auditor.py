@@ -3,7 +3,9 @@ again with the network, budget and seed that they name.
 
 The sample follows from a tree head that was stored after the games, which nobody could know when
 they were played. A decision that differs has more of its game searched again; then the game passes
-or fails. `ringrift.deciders.fleet.audits` judges the nodes. Several auditors share the games."""
+or fails. `ringrift.deciders.fleet.audits` judges the nodes. Several auditors share the games.
+
+It also has another implementation of the rules judge games, where one is installed."""
 
 import asyncio
 import time
@@ -11,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ringrift.consumers.networks.fetching import Networks
+from ringrift.consumers.verification.parity import keep_checking
 from ringrift.errors import Permanent
 from ringrift.events import Recorded, UndecodableEvent, facts as f
 from ringrift.events.settings import AuditSettings
@@ -45,10 +48,11 @@ async def main(process: Process) -> None:
     """Audit until the process stops."""
     auditor = Auditor(process)
     await auditor.load()
-    while not process.stopping:
-        process.doing = "auditing games"
-        await auditor.round()
-        await process.wait(ROUND_SECONDS)
+    async with process.background({"parity": lambda: keep_checking(process)}):
+        while not process.stopping:
+            process.doing = "auditing games"
+            await auditor.round()
+            await process.wait(ROUND_SECONDS)
 
 
 class Auditor:

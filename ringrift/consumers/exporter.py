@@ -2,7 +2,8 @@
 shard per encoder version.
 
 The next shard begins after the last one's `last_seq`, so the exporter's state is in its own facts.
-Games that are no training data (`ringrift.consumers.shards.admission`), those of quarantined nodes
+Games that are no training data (`ringrift.consumers.shards.admission`), those of quarantined nodes,
+those that another implementation of the rules rejects (with `parity.pending` off it is waited for)
 and those retracted before a shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from ringrift.consumers.shards import building
 from ringrift.consumers.shards.admission import Admission
 from ringrift.consumers.shards.upkeep import keep_current
+from ringrift.consumers.verification.parity import Verdicts
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import EventMeta
 from ringrift.events.facts import GameCompleted, Refusal, ShardExported
@@ -24,6 +26,8 @@ from ringrift.runtime.controls import quarantines_in_force
 from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
+
+VERDICTS_SECONDS = 5.0
 
 
 class Judged(NamedTuple):
@@ -57,6 +61,7 @@ async def _export(process: Process) -> None:
     admission = Admission(process.log)
     await admission.load(start, refused)
     waiting: dict[str, Games] = defaultdict(list)
+    verdicts = Verdicts()
     settings = await _settings(process)
     process.doing = "exporting"
     async for game, meta in followed(process, GAMES, start):
@@ -80,7 +85,8 @@ async def _export(process: Process) -> None:
             expected = newest_seq.get(game.config, 0)
             process.condition.work_began(process.clock.monotonic())
             try:
-                cut = await _cut(process, games, previous, expected)
+                await _judged_elsewhere(process, verdicts, games[-1].meta.seq)
+                cut = await _cut(process, games, previous, expected, verdicts)
             finally:
                 process.condition.work_ended(process.clock.monotonic())
             last[game.config], newest_seq[game.config] = cut
@@ -93,8 +99,29 @@ async def _settings(process: Process) -> ShardSettings:
     return settings.shard
 
 
+async def _judged_elsewhere(process: Process, verdicts: Verdicts, seq: int) -> None:
+    """Wait until another implementation of the rules has judged the games up to a sequence, if only
+    judged ones are trained on."""
+    await verdicts.read(process.log)
+    while not await _pending_allowed(process) and verdicts.last_seq < seq:
+        process.doing = "waiting for verdicts of the setting parity.command"
+        await process.wait(VERDICTS_SECONDS)
+        process.check_stop()
+        await verdicts.read(process.log)
+    process.doing = "exporting"
+
+
+async def _pending_allowed(process: Process) -> bool:
+    settings, _ = await process.settings()
+    return settings.parity.pending
+
+
 async def _cut(
-    process: Process, games: Games, previous: ShardExported | None, newest_seq: int
+    process: Process,
+    games: Games,
+    previous: ShardExported | None,
+    newest_seq: int,
+    verdicts: Verdicts,
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
     config = games[0].game.config
@@ -102,12 +129,12 @@ async def _cut(
     tail = await process.log.tail(EVENTS)
     retractions = await building.retractions_until(process.log, config, tail)
     quarantined = await quarantines_in_force(process.log, tail)
-    games = [
-        judged._replace(refusal=judged.refusal or "quarantined")
-        if judged.game.node in quarantined
-        else judged
-        for judged in games
-    ]
+    pending = await _pending_allowed(process)
+    for number, (game, meta, refusal) in enumerate(games):
+        if refusal is None and game.node in quarantined:
+            refusal = "quarantined"
+        refusal = refusal or verdicts.refusal(meta.seq, pending=pending)
+        games[number] = Judged(game, meta, refusal)
     good = [(game, meta) for game, meta, refusal in games if refusal is None]
     kept = [game for game, meta in good if not retracted(retractions, game, meta.seq)]
     refused: dict[Refusal, tuple[int, ...]] = {}

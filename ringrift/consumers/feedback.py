@@ -1,10 +1,11 @@
 """Decides what self-play, training and the fleet should do differently, under a lease, and retracts
-the games of nodes that were quarantined."""
+the games of nodes that were quarantined, and those that another implementation of the rules
+rejects."""
 
 from collections.abc import Mapping
 
 from ringrift.errors import CommandError
-from ringrift.events.facts import GamesRetracted, NodeQuarantined
+from ringrift.events.facts import GamesRetracted, NodeQuarantined, ParityRejected
 from ringrift.log import read
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
@@ -23,25 +24,34 @@ async def main(process: Process) -> None:
 
 
 def _jobs(process: Process, fence: Expect) -> Mapping[str, Job]:
-    return {"retractions": lambda: _retract_quarantined(process)}
+    return {"retractions": lambda: _retract_doubtful(process)}
 
 
-async def _retract_quarantined(process: Process) -> None:
-    """Retract the games of each quarantined node since it was clean, once."""
+async def _retract_doubtful(process: Process) -> None:
+    """Retract, once, the games of each quarantined node since it was clean, and each game whose
+    rules are in doubt."""
     log = process.log
     tail = await log.tail(EVENTS)
     done = {meta.cause async for _, meta in read.facts(log, GamesRetracted, until=tail)}
-    async for fact, meta in read.follow(log, NodeQuarantined):
-        if meta.position in done:
+    async for fact, meta in read.follow(log, NodeQuarantined, ParityRejected):
+        if meta.position in done or not isinstance(fact, NodeQuarantined | ParityRejected):
             continue
-        why = f"node {fact.node} is quarantined: {fact.why}"
-        asked = Selection(node=fact.node, first_seq=fact.clean_seq + 1, why=why[:WHY_CHARS_MAX])
+        asked = _selection(fact)
         try:
             for found in await retract(log, asked, process.source, cause=meta.position):
-                what = {"config": found.config, "games": found.count, "node": fact.node}
+                what = {"config": found.config, "games": found.count}
                 process.logger.warning("games retracted", cause=meta.position, **what)
         except CommandError as error:  # it has no games since then
             process.logger.info("no games retracted", node=fact.node, why=str(error))
+
+
+def _selection(fact: NodeQuarantined | ParityRejected) -> Selection:
+    if isinstance(fact, NodeQuarantined):
+        why = f"node {fact.node} is quarantined: {fact.why}"[:WHY_CHARS_MAX]
+        return Selection(node=fact.node, first_seq=fact.clean_seq + 1, why=why)
+    why = f"{fact.command} rejects it: {fact.reason}"[:WHY_CHARS_MAX]
+    seq = fact.game_seq
+    return Selection(config=fact.config, first_seq=seq, last_seq=seq, why=why)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ _JUDGED: Facts = (
 )
 _RECOUNTED: Facts = (f.EvaluationRecounted, f.EvaluationRefuted, f.EquivocationProven)
 _TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested)
+_ASKED: Facts = (f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed)
+_PARITY: Facts = (f.ParityConfirmed, f.ParityRejected)
 _NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
@@ -188,7 +190,7 @@ _SPECS = (
         8795,
         memory=384 * MIB,
         own_writes=(f.ShardExported,),
-        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, *_NAMES),
+        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, *_NAMES, *_PARITY),
         own_purges=(_SHARDS,),
     ),
     ProcessSpec(
@@ -212,7 +214,7 @@ _SPECS = (
             "feedback.tuning",
         ),
         own_writes=(f.GamesRetracted,),
-        own_reads=(f.GamesRetracted,),
+        own_reads=(f.GamesRetracted, f.ParityRejected),
     ),
     ProcessSpec("clock", 8797, leased=True, own_writes=(f.TickRecorded,)),
     ProcessSpec(
@@ -257,11 +259,8 @@ _SPECS = (
         8804,
         "auditor",
         memory=512 * MIB,
-        own_writes=(f.AuditFinished,),
-        own_reads=(
-            *(f.GameCompleted, f.TreeHeadRecorded, f.AuditFinished),
-            *(f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed),
-        ),
+        own_writes=(f.AuditFinished, *_PARITY),
+        own_reads=(f.GameCompleted, f.TreeHeadRecorded, f.AuditFinished, *_ASKED, *_PARITY),
     ),
     ProcessSpec(
         "selfplay",

@@ -17,6 +17,8 @@ from ringrift.events import Fact, Recorded, facts as f, type_of
 Facts = tuple[type[Fact], ...]
 BREAKER_LASTS = timedelta(hours=6)
 """requirement G17.15: a breaker that is not renewed expires"""
+DISAGREEMENT_LASTS = timedelta(days=7)
+"""a difference between two implementations of the rules shows in one game of many"""
 ITEM_CHARS_MAX = 200
 
 
@@ -98,6 +100,14 @@ RULES = (
     ),
     _failure(
         "backup failed", (f.BackupFailed,), (f.BackupFinished,), "{0.error}; the next one continues"
+    ),
+    _failure(
+        "rules differ",
+        (f.ParityRejected,),
+        (),
+        "{0.command} judges game {0.game} otherwise: {0.reason:.100}; find out which of the two is "
+        "wrong",
+        lasts=DISAGREEMENT_LASTS,
     ),
     Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),
     Rule("message id taken", (f.MessageIdTaken,), (), "{0.stream}/{0.seq} has the id {0.id}"),

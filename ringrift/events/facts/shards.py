@@ -36,10 +36,13 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         law(self.agreed <= self.decisions, "more decisions agreed than were made")
 
 
-Refusal = Literal["again", "unrequested", "seats", "model", "node", "quarantined", "replay"]
+Refusal = Literal[
+    "again", "unrequested", "seats", "model", "node", "quarantined", "parity", "pending", "replay"
+]
 """why a game is no training data: its id or its moves were recorded before; no request asks for it;
-it has another number of seats; a network or its node does not exist; its node is quarantined; it
-does not replay to its recorded end"""
+it has another number of seats; a network or its node does not exist; its node is quarantined; a
+second implementation of the rules judges it otherwise, or has not judged it though it must; it does
+not replay to its recorded end"""
 
 
 class ShardExported(ConfigFact, subject="shard.{config}.exported"):

@@ -97,6 +97,32 @@ class AuditFinished(NodeFact, subject="audit.{node}.finished"):
         law(len({one.node for one in self.found}) == len(self.found), "a node is named twice")
 
 
+class ParityConfirmed(NodeFact, subject="parity.{node}.confirmed"):
+    """The program `command` on `node` judged `games` of the messages `first_seq` to `last_seq` of
+    `GAMES` by its own implementation of the rules, a `share` of all that replay by ours, and agreed
+    with each that no `ParityRejected` names."""
+
+    command: Name
+    first_seq: Positive
+    last_seq: Positive
+    share: Share
+    games: Count
+
+    def __post_init__(self) -> None:
+        law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+
+
+class ParityRejected(NodeFact, subject="parity.{node}.rejected"):
+    """The program `command` on `node` judges the game at `game_seq` of `GAMES` otherwise than our
+    rules: one of the two is wrong. The game is no training data, and is retracted."""
+
+    command: Name
+    config: ConfigName
+    game: Name
+    game_seq: Positive
+    reason: Text
+
+
 class EquivocationProven(NodeFact, subject="equivocation.{node}.proven"):
     """The messages at `first` and `second` are by `node` and cannot both be true: `why`. `bodies`
     are their bytes, with the signatures if they have any."""

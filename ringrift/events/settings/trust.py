@@ -1,8 +1,19 @@
-"""Settings of trust: how many games are audited."""
+"""Settings of trust: how many games are audited, and which are checked by another program."""
+
+from typing import Annotated
 
 from msgspec import Struct
 
+from ringrift.events.patterns import matching
 from ringrift.events.settings import kinds
+
+ParityCommand = Annotated[
+    str,
+    matching(
+        "(?:|ringrift-parity-[a-z0-9-]{1,40})",
+        "the name of a program, such as ringrift-parity-reference, or nothing",
+    ),
+]
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,3 +29,17 @@ class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """factor on `decisions` while a node is new: nothing is known of it yet"""
     compute_share: kinds.Fraction = 0.01
     """of the time that the games took, which audits may use at most"""
+
+
+class ParitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The second implementation of the rules, and what its silence means."""
+
+    command: ParityCommand = ""
+    """program that judges traces of games where auditors find it in their `PATH`; its name has a
+    fixed beginning so that a setting can never start a program that was not installed for this"""
+    share: kinds.Fraction = 0.01
+    """of the games that it judges while pending ones may be trained on: a rule that differs shows
+    in many games, so few suffice"""
+    pending: bool = True
+    """whether games that it has not judged may be trained on; if not, it judges all of them and
+    the exporter waits for it, so training stops where it runs nowhere"""

@@ -3,7 +3,6 @@ engine."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from ringrift.rules.layout import END_CAUSES, END_REASONS, STATE_DTYPE, init_sta
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.position import warm_up
 from ringrift.rules.victory import victory
-from ringrift.tools.parity.lines import End, EndPosition, Header, Line, Step, TraceError, read_lines
-from ringrift.tools.parity.text import FORMAT, PHASES, Tracer, canonical_text
+from ringrift.trust.traces.lines import End, EndPosition, Header, Line, Step, TraceError, read_lines
+from ringrift.trust.traces.text import FORMAT, PHASES, Tracer, canonical_text
+from ringrift.trust.traces.writing import hash16
 
 SHOWN_MAX = 20
 """Moves of each kind shown for a mismatch."""
@@ -81,11 +81,6 @@ def check(
             progress(number, len(paths))
         _FileCheck(Path(path), report).run()
     return report
-
-
-def hash16(text: str) -> str:
-    """H of the format: 16 hex digits of SHA-256."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class _DiffersError(Exception):

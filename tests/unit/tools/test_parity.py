@@ -10,7 +10,7 @@ import pytest
 
 from ringrift.cli.main import main
 from ringrift.tools.parity.check import check
-from ringrift.tools.parity.lines import TraceError
+from ringrift.trust.traces.lines import TraceError
 
 Edit = Callable[[list[dict[str, object]]], None]
 

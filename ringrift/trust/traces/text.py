@@ -16,7 +16,7 @@ from ringrift.rules.move_cells import move_cells
 from ringrift.rules.notation import fields
 from ringrift.rules.setup import build_board
 from ringrift.rules.table import CELLS_AT
-from ringrift.tools.parity.lines import TraceError
+from ringrift.trust.traces.lines import TraceError
 
 FORMAT: Final = "ringrift-parity-trace/1"
 PHASES: Final = (
