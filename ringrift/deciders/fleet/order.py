@@ -37,6 +37,8 @@ GAME_SECONDS = {"square8": 0.15, "hex8": 0.15, "square19": 3.0, "hexagonal": 4.0
 """of a core, until games of the config were timed"""
 SAMPLE_SECONDS = {"square8": 1 / 3000, "hex8": 1 / 3000, "square19": 1 / 150, "hexagonal": 1 / 115}
 """of two cores, for one pass, until a training of the config was timed"""
+TICKET_SECONDS_MAX = 6 * 3600.0
+"""of a finished ticket: a worker that claims more must not keep its config from work for ever"""
 OVERDUE_SECONDS, OVERDUE_FACTOR = 120.0, 4.0
 """after this time and this many times the longest prediction, an offered ticket is counted no more:
 it failed and waits to be tried again, or its workers are gone"""
@@ -67,6 +69,7 @@ class Order:
         self._shares: dict[str, float] = {}
         self._processes: dict[str, dict[str, int]] = {}
         self._assigned: dict[str, f.WorkKinds] = {}
+        self._absent: set[str] = set()
         self._workers: dict[str, int] = {}
 
     def take(self, fact: Fact, position: str, time: datetime) -> list[Ticket]:
@@ -115,7 +118,7 @@ class Order:
         if kind in self._workers:
             return self._workers[kind]
         found = 0
-        for node in self._processes.keys() | self._assigned.keys():
+        for node in (self._processes.keys() | self._assigned.keys()) - self._absent:
             count, assigned = self._processes.get(node, {}).get(kind, 0), self._assigned.get(node)
             if assigned is not None:
                 count = max(count, 1) if kind in assigned else 0
@@ -156,7 +159,8 @@ class Order:
         ticket = self.outstanding.pop(fact.ticket, None)
         if ticket is None:
             return
-        line, config, seconds = _line(ticket), config_of(ticket), _seconds_of(fact)
+        line, config = _line(ticket), config_of(ticket)
+        seconds = min(_seconds_of(fact), TICKET_SECONDS_MAX)
         turns = self._lines[line]
         turns.leave(config, fact.ticket)
         self._counted[line].discard(fact.ticket)
@@ -186,8 +190,8 @@ class Order:
                 self._add(fact.node, KIND_OF[fact.consumer], 1)
             case f.ConsumerStopped() if fact.consumer in KIND_OF:
                 self._add(fact.node, KIND_OF[fact.consumer], -1)
-            case f.NodePresenceChanged() if not fact.present:
-                self._processes.pop(fact.node, None)
+            case f.NodePresenceChanged():
+                (self._absent.discard if fact.present else self._absent.add)(fact.node)
             case f.NodeAssigned():
                 self._assigned[fact.node] = fact.kinds
             case f.UtilisationSampled():

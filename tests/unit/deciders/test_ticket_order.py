@@ -15,6 +15,7 @@ from ringrift.deciders.fleet.order import (
     GAME_SECONDS,
     OVERDUE_FACTOR,
     OVERDUE_SECONDS,
+    TICKET_SECONDS_MAX,
     WORKERS_UNKNOWN,
     Order,
 )
@@ -25,6 +26,7 @@ from ringrift.events.facts import (
     ConsumerStopped,
     EvaluationRequested,
     NodeAssigned,
+    NodePresenceChanged,
     NodeUse,
     PipelinePaused,
     PipelineResumed,
@@ -38,7 +40,7 @@ from ringrift.events.tickets import Ticket, config_of
 
 SMALL = [config for config in get_args(ConfigName) if config.startswith(("hex8", "square8"))]
 SECONDS = {config: 15.0 if config in SMALL else 75.0 for config in get_args(ConfigName)}
-"""of a match of 96 games on one core, as measured"""
+"""of a match on one core"""
 
 
 class Log:
@@ -113,6 +115,23 @@ def test_workers_are_counted_by_their_starts_stops_assignments_and_samples() -> 
         fact = NodeAssigned(node="n", kinds=kinds, ticket_seconds=1.0, why="w", settings_version=1)
         log.take(fact)
         assert log.order.workers("evaluation") == expected
+
+
+def test_workers_of_an_absent_node_count_again_when_it_is_back() -> None:
+    log = Log()
+    log.take(started("evaluator"))
+    for present, expected in ((False, 0), (True, 1)):
+        fact = NodePresenceChanged(
+            node="n", present=present, left=False, silent_seconds=1.0, processes=1
+        )
+        log.take(fact)
+        assert log.order.workers("evaluation") == expected
+
+
+def test_a_worker_that_claims_years_of_work_does_not_stop_its_config() -> None:
+    log = Log()
+    (ticket,) = log.names(plan(), finished("selfplay-events-1-0", seconds=1e12))[3:]
+    assert log.order.offered[ticket].seconds == TICKET_SECONDS_MAX
 
 
 def test_a_small_config_does_not_wait_for_the_tickets_of_a_large_one() -> None:
