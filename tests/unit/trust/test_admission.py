@@ -16,6 +16,7 @@ from ringrift.consumers.verification.whole import verify
 from ringrift.errors import CommandError
 from ringrift.events import Fact, UndecodableEvent, draft, encode
 from ringrift.events.facts import (
+    LEAF_MARK_CHARS,
     DeadLetterStored,
     GameCompleted,
     NodeAdmitted,
@@ -26,6 +27,7 @@ from ringrift.events.facts import (
     SettingsChanged,
     StreamTrimmed,
     TickRecorded,
+    TreeHeadRecorded,
 )
 from ringrift.events.registry import type_of
 from ringrift.events.sealing import seal_of, sealed
@@ -39,6 +41,7 @@ from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.unreadable import Unreadable
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.trust import admission, records
+from ringrift.trust.heads import HeadWriter
 
 OPERATOR, WORKER, COORDINATOR, STRANGER = (NodeKey.new() for _ in range(4))
 
@@ -142,6 +145,30 @@ async def test_after_it_only_facts_of_admitted_nodes_count(cluster: Cluster) -> 
     counted = await cluster.counted()
     assert {old, good} <= {*counted}
     assert not {unsigned, strange} & {*counted}
+
+
+async def test_a_tree_head_of_a_stranger_covers_nothing(cluster: Cluster) -> None:
+    """Else a forged head could stop coordinators from recording their own."""
+    await cluster.require()
+    for _ in range(3):
+        await cluster.write(WORKER, finished())
+    tail = await cluster.log(None).tail(EVENTS)
+    marks = "A" * LEAF_MARK_CHARS * tail
+    head = TreeHeadRecorded(node="c1", size=tail, root="0" * 64, after=0, marks=marks)
+    await cluster.write(STRANGER, head, "verifier@c1")
+    (own,) = await HeadWriter(cluster.system.process("verifier", "c1")).round()
+    assert isinstance(own.event, TreeHeadRecorded)
+    assert (own.event.after, own.event.size) == (0, tail + 1)
+
+
+async def test_rights_of_a_newer_program_are_recorded_by_an_operator_only(cluster: Cluster) -> None:
+    operator, known = cluster.log(OPERATOR), admission.rights_of("worker")
+    assert not await admission.record_rights(operator), "nothing is new"
+    fewer = replace(known, subjects=known.subjects[1:])
+    await operator.append([draft(fewer, cause=None, source="ringrift", key="older")])
+    assert not await admission.record_rights(cluster.log(WORKER))
+    assert await admission.record_rights(operator)
+    assert (await admission.standing(operator)).rights["worker"] == known
 
 
 async def test_a_role_writes_only_its_own_facts_about_its_own_node(cluster: Cluster) -> None:
