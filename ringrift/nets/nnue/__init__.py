@@ -1,5 +1,5 @@
 """NNUE: sparse features, the network that is trained on them, and integer inference.
 
-`network` is the only module that imports torch. `features`, `inference` and `policy` are compiled,
+Only `network` and `sparse` import torch. `features`, `inference` and `policy` are compiled,
 so that searches can call them.
 """

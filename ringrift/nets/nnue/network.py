@@ -19,7 +19,7 @@ from ringrift.nets.bags import KINDS, ROLES, Bags
 from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.header import Header
-from ringrift.nets.nnue import features as nf, stored
+from ringrift.nets.nnue import features as nf, sparse, stored
 from ringrift.nets.nnue.quantise import CELL_SHARE
 from ringrift.nets.shapes import NnueShape, nnue_shape_of
 from ringrift.rules import Config, geometry
@@ -63,8 +63,12 @@ class Nnue(nn.Module):
 
     def inputs(self, features: Tensor, starts: Tensor, globals_: Tensor) -> Tensor:
         """Return the inputs of the second layer, `[B * seats, hidden + globals]` in 0..1."""
-        shared = self.shared(features % self.levels, starts)
-        sums = CELL_SHARE * self.first(features, starts) + shared + self.first_bias
+        if features.device.type == "cpu":
+            rows = self.first.weight, self.shared.weight, CELL_SHARE
+            sums = sparse.sum_rows(*rows, features, starts) + self.first_bias
+        else:
+            shared = self.shared(features % self.levels, starts)
+            sums = CELL_SHARE * self.first(features, starts) + shared + self.first_bias
         return torch.cat((sums.clamp(0.0, 1.0), globals_), 1)
 
     def strengths(self, inputs: Tensor) -> Tensor:
@@ -90,6 +94,8 @@ class Nnue(nn.Module):
                 return values.new_zeros(len(bags.kinds)), values
             query = self.query(inputs[:: self.seats])
             query = torch.cat((query, query.new_ones(len(query), 1)), 1)
+            if query.device.type == "cpu":
+                return sparse.score(query, self.roles.weight, self.kinds.weight, bags), values
             cells = self.roles(bags.rows, bags.starts, per_sample_weights=bags.weights)
             moves = cells + self.kinds(bags.kinds)
             return (moves * query[bags.positions]).sum(1), values
