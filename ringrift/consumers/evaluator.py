@@ -72,7 +72,13 @@ async def _play(
         games=games,
     )
     await process.append(started, cause=ticket.cause, key=f"{ticket.ticket}.{deliveries}")
-    playing = partial(play_match, ticket, settings.evaluation, model_of=models.__getitem__)
+    playing = partial(
+        play_match,
+        ticket,
+        settings.evaluation,
+        model_of=models.__getitem__,
+        plies_max=settings.selfplay.max_moves,
+    )
     decided, done = asyncio.Event(), 0
 
     def between() -> None:

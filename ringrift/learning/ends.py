@@ -1,4 +1,5 @@
-"""The end of a recorded game. Is the result certain where a record stops within a turn?
+"""The end of a recorded game: by the rules, or a draw after as many plies as a setting allows. Is
+the result certain where a record stops within a turn?
 
 A program that looks for a winner after every move, not after every turn (section 16 of the rules),
 ends games in the middle of one. The missing moves are not invented: the record counts if the game
@@ -10,6 +11,8 @@ from ringrift.rules import Position, layout as la
 
 REASON: Final = "ended_within_turn"
 """reason of a game that ended so"""
+LIMIT: Final = "max_moves"
+"""reason of a game that was stopped after so many plies: nobody wins, all ranks are 1"""
 NODES_MAX: Final = 20_000
 """positions of one search; a turn that is nearly over has a few dozen"""
 
@@ -51,14 +54,20 @@ def forced_end(position: Position) -> Forced | None:
     return Forced(winner, ranks)
 
 
+def ranks_of(position: Position) -> tuple[int, ...]:
+    """Return the final rank of each seat: 1 for all in a game that was stopped."""
+    return position.ranks() if position.over else (1,) * position.config.seats
+
+
 def end_of(position: Position, forced: Forced | None = None) -> dict[str, Any]:
     """Return what a recorded game says about its end, by the names of `GameCompleted`; `forced` is
-    the end of a game that stopped within a turn."""
+    the end of a game that stopped within a turn. Any other that is not over was stopped."""
+    reason = REASON if forced else position.reason if position.over else LIMIT
     return {
         "plies": position.ply,
         "winner": forced.winner if forced else position.winner,
-        "reason": REASON if forced else position.reason,
-        "ranks": forced.ranks if forced else position.ranks(),
+        "reason": reason,
+        "ranks": forced.ranks if forced else ranks_of(position),
         "removed": position.removed(),
         "territory": position.territory(),
     }

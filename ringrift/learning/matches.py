@@ -4,7 +4,7 @@ starts favour a side.
 With two seats a start gives two games. With more seats, the candidate has one seat and copies of
 the opponent have the others."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
@@ -30,9 +30,10 @@ def play_match(
     host: play.Host,
     *,
     model_of: Callable[[str], Model],
+    plies_max: int = play.PLIES_MAX,
 ) -> Iterator[f.GameCompleted | f.EvaluationScored]:
     """Play an evaluation ticket, at most the larger `lockstep` of the two harnesses of games at
-    once; yield each game when it ends, and finally the score.
+    once; yield each game when it ends, stopped after `plies_max` plies, and finally the score.
 
     `model_of` returns the network with a digest. Raises HarnessError if a seat cannot be played."""
     request = ticket.request
@@ -50,7 +51,7 @@ def play_match(
     origin: play.Origin = "tournament" if request.purpose in f.MEASURING else "evaluation"
     version, games = request.settings_version, list[tuple[f.GameCompleted, int]]()
     measured = [Measured(player) for player in players]
-    for finished in play.play_out(config, measured, starts, host, batch=batch):
+    for finished in play.play_out(config, measured, starts, host, batch=batch, plies_max=plies_max):
         fact = play.game_fact(
             finished, pair, host, origin=origin, ticket=ticket.ticket, version=version
         )
@@ -101,11 +102,13 @@ def score_of(
     (from 0), but without efforts."""
     request, seats = ticket.request, len(games[0][0].seats)
     share = Fraction(1, seats * (seats - 1))  # of one point in the mean of a start
-    starts: Counter[int] = Counter()
+    starts: dict[int, Fraction] = defaultdict(Fraction)
     rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
     for game, candidate in games:
         start = int(game.game.rpartition("-")[2]) // seats
-        starts[start] += seats - game.ranks[candidate]
+        # in a game that was stopped, every seat has half of the points
+        stopped = max(game.ranks) == 1
+        starts[start] += Fraction(seats - 1, 2) if stopped else seats - game.ranks[candidate]
         names = [seat.participant for seat in game.seats]
         ranks, order = zip(*sorted(zip(game.ranks, names, strict=True)), strict=True)
         rankings[order, ranks] += 1

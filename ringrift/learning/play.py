@@ -103,8 +103,8 @@ def play_out(
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends.
 
-    Decisions are recorded if the policy of the player is a target, or all with `learn`. Raises
-    RuntimeError for a game of more than `plies_max` plies."""
+    Decisions are recorded if the policy of the player is a target, or all with `learn`. A game is
+    stopped after `plies_max` plies."""
     load(GumbelSearch)  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))

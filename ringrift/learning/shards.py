@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ringrift.errors import Permanent
 from ringrift.events.facts import GameCompleted
+from ringrift.events.settings import MAX_MOVES_MIN
 from ringrift.learning.compile import compiled
-from ringrift.learning.ends import end_of, forced_end
+from ringrift.learning.ends import LIMIT, end_of, forced_end
 from ringrift.learning.targets import PLIES_MAX, Decisions, TargetsError, decode_all, encode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
@@ -82,9 +83,10 @@ def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
     the others.
 
     The winner's rank is ignored: the declared winner has won whatever the counters say. Without a
-    winner (resignation with three or four seats, section 6.1) the ranks decide."""
-    n = len(ranks)
-    values = [1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
+    winner (resignation with three or four seats, section 6.1) the ranks decide; all are 1 in a game
+    that was stopped, which is worth 0 to every seat."""
+    n, stopped = len(ranks), max(ranks) == 1
+    values = [0.0 if stopped else 1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
     if winner:
         values[winner - 1] = 1.0
     return np.array(values, np.float32)
@@ -170,7 +172,8 @@ def play_checked(
 
 def _compare_end(game: GameCompleted, position: Position) -> None:
     forced = forced_end(position) if game.origin == "import" else None
-    if not position.over and forced is None:
+    stopped = game.reason == LIMIT and game.plies >= MAX_MOVES_MIN
+    if not position.over and forced is None and not stopped:
         raise GameRejected(f"not over after its {position.ply} plies")
     for name, found in end_of(position, forced).items():
         recorded = getattr(game, name)

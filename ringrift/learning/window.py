@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.events.settings import MAX_MOVES_MIN
 from ringrift.learning.compile import compiled
+from ringrift.learning.ends import ranks_of
 from ringrift.learning.shards import Shard, ShardError, is_among
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
 from ringrift.rules import Geometry, Position, geometry, layout as la
@@ -136,7 +138,7 @@ def _expand(shard: Shard, first: int) -> Window:
     list_moves_of(geo, states, offsets, buffer, codes)
     for start, end in pairwise(offsets.tolist()):
         codes[start:end].sort()
-    ranks = [Position(shard.config, state).ranks() for state in ends]
+    ranks = [ranks_of(Position(shard.config, state)) for state in ends]
     cells = ends[:, CELLS_AT + geo.cell_of]
     return Window(
         config=shard.config,
@@ -193,7 +195,8 @@ def replay(
     order_bound: Bools,
     ends: States,
 ) -> int:
-    """Play all games; return the first that has an illegal move or no end, -1 if there is none.
+    """Play all games; return the first that has an illegal move, or stops early without an end, -1
+    if there is none.
 
     Writes the position of each decision `(game[i], ply[i])`, given in ascending order, to
     `states[i]` and the last state of each game to `ends[g]`. `offsets[i + 1]` counts the legal
@@ -216,7 +219,7 @@ def replay(
                         order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
                 i += 1
             apply_move(geo, state, code)
-        if state[la.PHASE] != la.OVER:
+        if state[la.PHASE] != la.OVER and games.ply_start[g + 1] - start < MAX_MOVES_MIN:
             return g
     return -1
 

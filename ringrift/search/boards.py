@@ -35,22 +35,18 @@ class Boards:
         self.table.plies[slot] = 0
 
     def play(self, slots: Sequence[int], moves: Sequence[int]) -> None:
-        """Play a move in each of `slots`, and the forced plies after it.
-
-        Raises RuntimeError if a game reaches the limit of plies, which the rules exclude."""
+        """Play a move in each of `slots`, and the forced plies after it, up to the limit of
+        plies."""
         t = self.table
         t.chosen[:] = 0
         t.chosen[list(slots)] = moves
         search = (self._forest, NO_PLAN, self._games, self._inference, considered_table(1, 0))
         kernel.drive(kernel.PLAY, self.geometry, *search, t)
-        if (t.plies[list(slots)] >= self._plies_max).any():
-            raise RuntimeError(
-                f"a game has reached {self._plies_max} plies, the limit of the rules"
-            )
 
     def over(self, slot: int) -> bool:
-        """Whether the game in `slot` has ended."""
-        return bool(self.table.states[slot, la.PHASE] == la.OVER)
+        """Whether the game in `slot` has ended, or has reached the limit of plies."""
+        over = self.table.states[slot, la.PHASE] == la.OVER
+        return bool(over or self.table.plies[slot] >= self._plies_max)
 
     def moves(self, slot: int) -> list[int]:
         """Return the codes of all moves so far."""

@@ -12,6 +12,8 @@ Error = Annotated[float, Meta(ge=1e-6, lt=0.5)]
 """probability of a wrong verdict"""
 TICKETS_MAX = 1_000
 """of one generation"""
+MAX_MOVES_MIN = 50
+"""of the smallest boards hardly any game ends earlier"""
 
 
 class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,9 +47,9 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """a game begins with 0 to this many random moves, which are not trained on"""
     pie: bool = False
     """pie rule, two seats only"""
-    max_moves: Annotated[int, Meta(ge=2_000, le=100_000)] = 4000
-    """a longer game is an error: the rules bound every game (section 19); the longest seen has
-    1,500 plies, and every game must be able to end"""
+    max_moves: Annotated[int, Meta(ge=MAX_MOVES_MIN, le=100_000)] = 4000
+    """plies after which a game, also one of a match, is stopped as a draw. The rules bound every
+    game (section 19); the longest seen has 1,500 plies"""
 
     def __post_init__(self) -> None:
         for name in ("bootstrap_games", "games"):

@@ -13,7 +13,7 @@ import msgspec
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
 from ringrift.insight.board.drawing import BoardView, view
-from ringrift.learning.ends import REASON as ENDED_WITHIN_TURN
+from ringrift.learning.ends import LIMIT as STOPPED, REASON as ENDED_WITHIN_TURN
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
@@ -63,10 +63,11 @@ class RecordedGame(NamedTuple):
 
     def text(self) -> str:
         """Return the game as a record (rules, section 21.3) that `Record.parse` and `ringrift
-        import` read; the winner of a game that ended within a turn is in its header."""
+        import` read; the winner of a game that ended within a turn, or was stopped, is in its
+        header."""
         winner, _, reason = self.record.result.partition(" ")
         tags, result = {"Id": self.title, **self.record.tags}, self.record.result
-        if reason == ENDED_WITHIN_TURN:
+        if reason in (ENDED_WITHIN_TURN, STOPPED):
             tags, result = {**tags, WINNER_TAG: winner}, UNFINISHED
         return str(replace(self.record, tags=tags, result=result))
 

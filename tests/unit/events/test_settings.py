@@ -171,7 +171,7 @@ def test_a_variable_of_the_predecessor_names_the_new_one(variable: str, now: str
         ("training.architectures=v2,v2", "training.architectures names v2 twice"),
         ("training.cascade=v2>v4,v2>v5-heavy", "training.cascade names v2 twice"),
         (f"training.init=hex8_2p={'a' * 64},hex8_2p={'b' * 64}", "training.init names hex8_2p"),
-        ("selfplay.max_moves=20", "selfplay.max_moves: Expected `int` >= 2000; got 20"),
+        ("selfplay.max_moves=20", "selfplay.max_moves: Expected `int` >= 50; got 20"),
         ("selfplay.games=97000", "selfplay.games must be at most 1000 times selfplay.games_per_"),
         ("selfplay.games=1000000000", "selfplay.games: Expected `int` <= 100000"),
         ("training.learning_rate=1e308", "training.learning_rate: Expected `float` <= 1000000000"),

@@ -159,3 +159,12 @@ def test_a_score_says_what_each_side_spent_on_a_decision() -> None:
     assert (other.nodes, other.depth, other.chosen_share) == (0, 0, None)
     assert mine.seconds > 0
     assert -1 <= other.value <= 1
+
+
+def test_every_seat_has_half_of_the_points_of_games_that_are_stopped() -> None:
+    found = ticket("hexagonal_3p", RANDOM, HEURISTIC, 1)
+    host = Host(node="here", threads=1)
+    *games, score = play_match(found, SETTINGS, host, model_of=no_network, plies_max=50)
+    assert isinstance(score, EvaluationScored)
+    reasons = {game.reason for game in games if isinstance(game, GameCompleted)}
+    assert (reasons, score.scores, score.wins) == ({"max_moves"}, ((0.5, 1),), 0.0)

@@ -14,7 +14,8 @@ from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
 from ringrift.learning.openings import PLIES
 from ringrift.learning.play import Host, play_games
-from ringrift.learning.shards import check_game
+from ringrift.learning.shards import GameRejected, build_shard, check_game, read_shard
+from ringrift.learning.window import open_window
 from ringrift.nets.nnue.policy import Weights, no_weights
 from ringrift.rules import Config, Position
 from ringrift.search.arrays import Codes, Floats, States
@@ -225,10 +226,18 @@ def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
     assert played(settings, None) == played(pie, None), "the heuristic chooses no openings"
 
 
-def test_a_game_that_is_too_long_is_an_error() -> None:
-    settings = SelfplaySettings(max_moves=30)
-    with pytest.raises(RuntimeError, match="30 plies"):
-        list(play_games(ticket("hex8_2p", 2), settings, Host(node="a", threads=1)))
+def test_a_game_that_is_too_long_is_stopped_as_a_draw() -> None:
+    settings = SelfplaySettings(max_moves=60)
+    games = list(play_games(ticket("hex8_2p", 2), settings, Host(node="a", threads=1)))
+    assert {(game.plies, game.winner, game.ranks) for game in games} == {(60, 0, (1, 1))}
+    checked = [check_game(game) for game in games]
+    assert all(not game.outcome.any() and len(game.decisions.plies) > 10 for game in checked)
+    assert {game.reason for game in games} == {"max_moves"}
+    with pytest.raises(GameRejected, match="not over after its 60 plies"):
+        check_game(msgspec.structs.replace(games[0], reason="line"))
+    window = open_window([read_shard(build_shard(Config.parse("hex8_2p"), games)[0])], 1000)
+    assert (window.ranks == 1).all()
+    assert not window.outcome.any()
 
 
 def test_seeds_differ_and_fit_a_json_number() -> None:
