@@ -65,7 +65,7 @@ class Auditor:
         self.seconds = FIRST_SECONDS
         """of searches that it may use"""
         self.audited: Counter[str] = Counter()
-        self._requests: dict[tuple[str, str], Request | None] = {}
+        self._requests: dict[tuple[str, str, str], Request | None] = {}
 
     async def load(self) -> None:
         """Find where the last audit by this node ended, and count the games of all."""
@@ -185,7 +185,7 @@ class Auditor:
     async def _request(self, item: Recorded[f.GameCompleted]) -> Request | None:
         """What the game was asked for by; None if nothing asks for its ticket."""
         game, cause = item.event, item.meta.cause or ""
-        key = cause, game.ticket
+        key = cause, game.ticket, game.node
         if key not in self._requests:
             while len(self._requests) >= REQUESTS_MAX:
                 del self._requests[next(iter(self._requests))]
@@ -206,7 +206,8 @@ class Auditor:
             return None
         settings, _ = await read.settings_in_force(log, request.settings_version)
         used = read.facts(log, f.FallbackModelUsed, scope=game.config, after=found.meta.seq)
-        older = [fact.used async for fact, _ in used if fact.ticket == game.ticket]
+        who = game.ticket, game.node
+        older = [fact.used async for fact, _ in used if (fact.ticket, fact.node) == who]
         return Request(tickets[game.ticket], settings, frozenset(older))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from support.secured import secured
 
 from ringrift.events import Fact, draft, facts as f
@@ -94,6 +95,11 @@ async def test_the_server_refuses_what_is_not_a_members_to_write(tmp_path: Path)
                 with pytest.raises(Forbidden):
                     await log.call(call, {"seq": 1})
             await log.close()
+        auditor = await place.log("auditor")
+        await _refused(auditor, AUDIT)  # under the name of another node
+        own = replace(AUDIT, node="the-auditor")
+        await auditor.append([draft(own, cause=None, source="auditor@the-auditor", key="1")])
+        await auditor.close()
         await _overwritten_network(await place.log("trainer"))
 
 

@@ -11,10 +11,11 @@ from ringrift.events.facts import ConsumerStarted, GameCompleted, SelfplayPlanne
 from ringrift.events.settings import Settings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
-from ringrift.learning.families import model_of
+from ringrift.learning.models import model_of
 from ringrift.learning.play import Host, play_games
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.header import digest_of
 from ringrift.rules import Config
 from ringrift.search.harness import Model
 from support.system import System

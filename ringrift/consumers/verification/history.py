@@ -3,6 +3,8 @@ name that other streams must hold."""
 
 from collections.abc import Iterator
 
+from msgspec.structs import asdict
+
 from ringrift.consumers.verification.report import Problem
 from ringrift.events import EventMeta, Fact, facts
 from ringrift.log.topology import EVENTS, GAMES
@@ -11,6 +13,8 @@ from ringrift.runtime.processes import COMMANDS, WRITTEN_BY_COMMANDS, deciders, 
 Asked = facts.SelfplayPlanned | facts.EvaluationRequested | facts.ReanalysisRequested
 
 
+UNCHECKED_MAX = 10_000
+"""Scores that wait for their recount; it follows within seconds."""
 WORDS = {
     facts.SelfplayPlanned: "selfplay",
     facts.EvaluationRequested: "evaluation",
@@ -32,6 +36,8 @@ class History:
         """Games of finished self-play tickets, and the position that says so, by ticket."""
         self.scores: dict[str, tuple[facts.EvaluationScored, str]] = {}
         """Scores that are not recounted yet, with their positions, by ticket."""
+        self._unchecked: dict[str, facts.EvaluationScored] = {}
+        """By position, scores whose recounts are to come."""
         self.shards: list[tuple[facts.ShardExported, str]] = []
         """Shards that are not made again yet, with their positions."""
         self.blobs: dict[str, dict[str, str]] = {"models": {}, "shards": {}}
@@ -56,6 +62,14 @@ class History:
                 self.outcomes.setdefault(event.ticket, (event.games, meta.position))
             case facts.EvaluationScored():
                 self.scores.setdefault(event.ticket, (event, meta.position))
+                self._unchecked[meta.position] = event
+                while len(self._unchecked) > UNCHECKED_MAX:
+                    del self._unchecked[next(iter(self._unchecked))]
+            case facts.EvaluationRecounted():
+                score = self._unchecked.pop(meta.cause or "", None)
+                if score is None or asdict(score) != asdict(event):
+                    text = f"EvaluationRecounted is not the score at {meta.cause}"
+                    yield Problem("score", meta.position, "fail", text)
             case facts.ModelRegistered() | facts.ModelDerived():
                 self.blobs["models"].setdefault(event.model, meta.position)
             case facts.ShardExported():

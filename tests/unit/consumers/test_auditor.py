@@ -49,6 +49,7 @@ async def test_honest_games_pass(system: System) -> None:
     assert (fact.skipped, fact.first_seq, fact.last_seq) == (0, 1, PLAN.games)
 
 
+@pytest.mark.slow
 async def test_honest_games_of_a_network_pass(system: System) -> None:
     digest, data, _ = network(1)
     auditor = system.process("auditor", "n9")
@@ -59,7 +60,14 @@ async def test_honest_games_of_a_network_pass(system: System) -> None:
     assert (found.games, found.differing, found.broken) == (FEW.games, (), ())
 
 
-@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(one, marks=pytest.mark.slow if one is forgeries.another_network else ())
+        for one in FORGERIES
+    ],
+    ids=lambda forge: forge.__name__,
+)
 async def test_forged_games_are_found(system: System, forge: Forge) -> None:
     _, data, _ = network(1)
     plan = PLAN

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from support.real_loop import ONE_GENERATION, RealLoop
 from support.system import System, running
 
@@ -162,3 +162,16 @@ async def test_the_loop_turns_with_recounts_as_without(system: System) -> None:
     assert await system.facts(f.RatingsUpdated)
     report = await verify(loop.log)
     assert [item for item in report.problems if item.level == "fail"] == []
+
+
+async def test_verification_names_a_recount_that_is_not_of_its_score(system: System) -> None:
+    loop = await RecountedLoop(system).start()
+    score, meta = (await system.recorded(f.EvaluationScored))[0]
+    await system.write(
+        f.SettingsChanged(version=2, settings=replace(RECOUNT, generations=1), why="test")
+    )
+    false = f.EvaluationRecounted(**asdict(replace(score, wins=0.0, scores=((0.0, 2),))))
+    item = draft(false, cause=meta.position, source="verifier@n1", key="again")
+    await loop.log.append([item])
+    found = [item.text for item in (await verify(loop.log)).problems if item.kind == "score"]
+    assert any("is not the score at" in text for text in found)

@@ -17,9 +17,13 @@ from ringrift.errors import CommandError
 from ringrift.events import Fact, UndecodableEvent, draft, encode
 from ringrift.events.facts import (
     LEAF_MARK_CHARS,
+    AuditFinished,
     DeadLetterStored,
     GameCompleted,
     NodeAdmitted,
+    NodeAudit,
+    NodeQuarantined,
+    NodeReleased,
     NodeRevoked,
     PromotionAttested,
     SegmentArchived,
@@ -379,3 +383,26 @@ async def test_the_records_say_who_attests_the_current_network(cluster: Cluster)
 
 async def test_a_log_without_keys_has_no_records_to_show(system: System) -> None:
     assert list((await records.trust(system.log, {"hex8_2p": "ab" * 32})).lines()) == []
+
+
+async def test_the_records_say_who_is_audited_and_quarantined(system: System) -> None:
+    found = NodeAudit(node="w1", first_seq=1, games=9, decisions=9, broken=("g1", "g2", "g3"))
+    other = NodeAudit(node="w2", first_seq=2, games=5, decisions=5)
+    await system.write(
+        AuditFinished(
+            node="w3",
+            head="EVENTS/1",
+            first_seq=1,
+            last_seq=14,
+            found=(found, other),
+            skipped=0,
+            search_seconds=1.0,
+        ),
+        NodeQuarantined(node="w1", clean_seq=0, evidence=29.7, games=9, why="games fail"),
+        NodeQuarantined(node="w2", clean_seq=0, evidence=0, games=5, why="by mistake"),
+        NodeReleased(node="w2", why="a mistake"),
+    )
+    assert list((await records.trust(system.log, {})).lines()) == [
+        "node w1 is quarantined: games fail; `ringrift breakers reset node-w1` releases it",
+        "games audited: w1 9 (3 failed), w2 5 (0 failed)",
+    ]
