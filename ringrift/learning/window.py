@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.events.settings import MAX_MOVES_MIN
 from ringrift.learning.compile import compiled
 from ringrift.learning.ends import ranks_of
 from ringrift.learning.shards import Shard, ShardError, is_among
@@ -132,6 +131,9 @@ def _expand(shard: Shard, first: int) -> Window:
     order_bound = np.zeros(count, np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
     bad = replay(geo, games, game, ply, buffer, states, offsets, order_bound, ends)
+    # a game that was stopped has no end, and is worth 0 to every seat
+    endless = (ends[:, la.PHASE] != la.OVER) & column["outcome"].any(1)
+    bad = bad if bad >= 0 else next(iter(np.flatnonzero(endless).tolist()), -1)
     if bad >= 0:
         raise ShardError(f"game {bad} is against the rules of this build: export the shard again")
     codes = np.empty(offsets[-1], np.int64)
@@ -195,8 +197,7 @@ def replay(
     order_bound: Bools,
     ends: States,
 ) -> int:
-    """Play all games; return the first that has an illegal move, or stops early without an end, -1
-    if there is none.
+    """Play all games; return the first that has an illegal move, -1 if there is none.
 
     Writes the position of each decision `(game[i], ply[i])`, given in ascending order, to
     `states[i]` and the last state of each game to `ends[g]`. `offsets[i + 1]` counts the legal
@@ -219,8 +220,6 @@ def replay(
                         order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
                 i += 1
             apply_move(geo, state, code)
-        if state[la.PHASE] != la.OVER and games.ply_start[g + 1] - start < MAX_MOVES_MIN:
-            return g
     return -1
 
 
