@@ -78,7 +78,8 @@ function check(certificate, keys) {
   }
   const last = certificate.events.at(-1);
   const promotion = JSON.parse(last.body);
-  if (last.seq !== size || !isOf(promotion, "ModelPromoted", { config, model })) {
+  const back = isOf(promotion, "ModelRolledBack", { config, current: model });
+  if (last.seq !== size || !(back || isOf(promotion, "ModelPromoted", { config, model }))) {
     fail("the last event is not this promotion");
   }
   const coordinators = new Map(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from msgspec.structs import asdict, replace
 
-from ringrift.consumers.networks.fetching import wanted_or_older
+from ringrift.consumers.networks.fetching import Uncertified, wanted_or_older
 from ringrift.consumers.shards.building import exported_shards, shard_bytes
 from ringrift.events import Fact, facts as f, type_of
 from ringrift.events.settings import Settings, TrainingSettings
@@ -151,14 +151,19 @@ async def _window(
 
 
 async def initial_weights(process: Process, ticket: TrainingTicket) -> bytes | None:
-    """The network to start from, or an older one if it is lost. None, for random weights, without
-    a parent or if the parent has another architecture."""
+    """The network to start from, or an older one if it is lost or has no certificate that it needs.
+    None, for random weights, without a parent, if the parent has another architecture, or if no
+    network has a certificate."""
     request, blobs = ticket.request, process.blobs
     if request.parent is None:
         return None
-    parent, data = await wanted_or_older(
-        process, ticket, request.parent, lambda model: blobs.get(MODEL_BUCKET, model)
-    )
+    try:
+        parent, data = await wanted_or_older(
+            process, ticket, request.parent, lambda model: blobs.get(MODEL_BUCKET, model)
+        )
+    except Uncertified as error:
+        process.logger.warning("starts with random weights", why=str(error))
+        return None
     found = checkpoint_of(data).header.architecture
     if found == canonical(request.architecture):
         return data

@@ -60,10 +60,11 @@ _JUDGED: Facts = (
     *_INCUMBENTS,
 )
 _RECOUNTED: Facts = (f.EvaluationRecounted, f.EvaluationRefuted, f.EquivocationProven)
-_TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested)
+_TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested, f.PromotionDisputed)
 _ASKED: Facts = (f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed)
 _PARITY: Facts = (f.ParityConfirmed, f.ParityRejected)
 _NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
+_CERTIFIED: Facts = (*_INCUMBENTS, f.PromotionAttested)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
@@ -271,7 +272,7 @@ _SPECS = (
         per_core=True,
         nice=10,
         own_writes=(*_GAMES, f.SelfplayFinished, f.ReanalysisFinished, f.FallbackModelUsed),
-        own_reads=(*_REVISED, f.SelfplayFinished, *_INCUMBENTS),
+        own_reads=(*_REVISED, f.SelfplayFinished, *_CERTIFIED),
     ),
     ProcessSpec(
         "trainer",
@@ -280,7 +281,7 @@ _SPECS = (
         memory=1536 * MIB,
         work="training",
         own_writes=(*_TRAINING, f.ModelRegistered, f.ShardRecovered, f.FallbackModelUsed),
-        own_reads=(*_GAMES, f.GamesRetracted, f.ShardExported, *_FENCES, *_TRAINED, *_INCUMBENTS),
+        own_reads=(*_GAMES, f.GamesRetracted, f.ShardExported, *_FENCES, *_TRAINED, *_CERTIFIED),
         own_stores=(_MODELS, _SHARDS),
         own_purges=(_CHECKPOINTS,),
     ),

@@ -1,32 +1,51 @@
-"""Attesting promotions: every coordinator derives them again from its own reading of the log and
-signs those that it agrees with. A certificate collects what they signed."""
+"""Attesting promotions and rollbacks: every coordinator derives them again from its own reading of
+the log and signs those that it agrees with; it names who decided one that does not follow. A
+certificate collects what they signed."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ringrift.deciders.loop.promotion import DECIDER
 from ringrift.errors import CommandError
-from ringrift.events import Draft, EventMeta, Fact
+from ringrift.events import Draft, EventMeta, Fact, Recorded
 from ringrift.events.facts import (
     EvaluationScored,
+    IncumbentChanged,
     ModelPromoted,
     ModelRegistered,
+    ModelRolledBack,
     PromotionAttested,
+    PromotionDisputed,
+    RegressionDetected,
     SettingsChanged,
 )
+from ringrift.events.sealing import seal_of
 from ringrift.log import read
+from ringrift.log.keyring import holds
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, by_cause
+from ringrift.runtime.folds import is_another
 from ringrift.runtime.process import Process
-from ringrift.trust.certificate import FORMAT, Certificate, Stored
+from ringrift.trust.admission import standing
+from ringrift.trust.certificate import (
+    COORDINATORS_MIN,
+    FORMAT,
+    Certificate,
+    Stored,
+    signatures_needed,
+)
 from ringrift.trust.heads import leaves
 from ringrift.trust.merkle import Tree
 
-EVIDENCE = (ModelRegistered, EvaluationScored, SettingsChanged)
+EVIDENCE = (ModelRegistered, EvaluationScored, RegressionDetected, SettingsChanged)
+DISPUTED = "disputed"
+"""stands for the root in what a node said about a promotion"""
 
 
 class Attestor(DeciderRun):
-    """Derives every promotion again, and drafts attestations of those that the log has."""
+    """Derives every promotion and rollback again, and drafts attestations of those that the log
+    has, and disputes of the others."""
 
     def __init__(self, process: Process) -> None:
         super().__init__(DECIDER, {})
@@ -45,6 +64,8 @@ class Attestor(DeciderRun):
         if self._said is None:
             own = read.facts(log, PromotionAttested)
             self._said = {(it.promotion, it.root) async for it, _ in own if it.node == node}
+            disputed = read.facts(log, PromotionDisputed)
+            self._said |= {(it.promotion, DISPUTED) async for it, _ in disputed if it.node == node}
         written = read.facts(log, *sorted_types(DECIDER.writes), after=self._learned, until=tail)
         for seq, found in by_cause(DECIDER, [item async for item in written]).items():
             self.own.setdefault(seq, []).extend(found)
@@ -53,32 +74,45 @@ class Attestor(DeciderRun):
         if until > self._seq:
             events = read.facts(log, *sorted_types(self.types), after=self._seq, until=until)
             async for event, meta in events:
-                for promotion, its_meta in self._agreed(event, meta):
-                    root = roots.get(its_meta.seq)
+                for promotion, its_meta, agreed in self._judged(event, meta):
+                    root = roots.get(its_meta.seq) if agreed else DISPUTED
                     if root is not None and (its_meta.seq, root) not in self._said:
                         self._said.add((its_meta.seq, root))
-                        drafts.append(self._attestation(promotion, its_meta, root))
+                        drafts.append(self._draft(promotion, its_meta, root))
             self._seq = until
         return drafts
 
-    def _agreed(self, event: Fact, meta: EventMeta) -> Iterator[tuple[ModelPromoted, EventMeta]]:
-        """Fold an event and yield the promotions that it led to and that it must lead to."""
+    def _judged(
+        self, event: Fact, meta: EventMeta
+    ) -> Iterator[tuple[IncumbentChanged, EventMeta, bool]]:
+        """Fold an event and yield the promotions and rollbacks that it led to, and whether it must
+        lead to them; not those of another program, which may decide otherwise."""
         if self.is_own(event, meta):
             return
         context, derived = self.fold(event, meta), tuple[Fact, ...]()
-        if self.skipped_seq != meta.seq and not self.half_known:
+        known = self.skipped_seq != meta.seq and not self.half_known
+        if known:
             derived = self.decider.decide(self.state, event, context, self._failed(meta))
         for decision, its_meta in self.own.pop(meta.seq, ()):
-            if isinstance(decision, ModelPromoted) and decision in derived:
-                yield decision, its_meta
+            agreed = decision in derived
+            if isinstance(decision, IncumbentChanged) and (
+                agreed or (known and not is_another(its_meta.program))
+            ):
+                yield decision, its_meta, agreed
             self.fold(decision, its_meta, meta)
 
-    def _attestation(self, fact: ModelPromoted, meta: EventMeta, root: str) -> Draft:
+    def _draft(self, fact: IncumbentChanged, meta: EventMeta, root: str) -> Draft:
         node = self.process.node
-        attested = PromotionAttested(
-            config=fact.config, node=node, model=fact.model, promotion=meta.seq, root=root
-        )
-        return self.process.draft(attested, cause=meta.position, key=f"{node}.{root}")
+        about: dict[str, Any] = {
+            "config": fact.config,
+            "node": node,
+            "model": fact.current,
+            "promotion": meta.seq,
+        }
+        said: Fact = PromotionAttested(**about, root=root)
+        if root == DISPUTED:
+            said = PromotionDisputed(**about, proposer=meta.source)
+        return self.process.draft(said, cause=meta.position, key=f"{node}.{root}")
 
 
 def sorted_types(kinds: Iterable[type[Fact]]) -> list[type[Fact]]:
@@ -90,9 +124,11 @@ async def certify(log: Log, prefix: str) -> Certificate:
     """Return the certificate of the newest promotion of a network, by the first digits of its
     digest. Raises CommandError."""
     promoted = [
-        item async for item in read.facts(log, ModelPromoted) if item.event.model.startswith(prefix)
+        Recorded(event, meta)
+        async for event, meta in read.facts(log, ModelPromoted, ModelRolledBack)
+        if isinstance(event, IncumbentChanged) and event.current.startswith(prefix)
     ]
-    models = {item.event.model for item in promoted}
+    models = {item.event.current for item in promoted}
     if len(models) != 1:
         what = f"{len(models) or 'no'} networks that were promoted start with {prefix!r}"
         raise CommandError(f"{what}: `ringrift model list` shows them")
@@ -107,7 +143,7 @@ async def certify(log: Log, prefix: str) -> Certificate:
     return Certificate(
         format=FORMAT,
         config=fact.config,
-        model=fact.model,
+        model=fact.current,
         size=size,
         root=tree.root(size).hex(),
         events=tuple(events),
@@ -115,15 +151,40 @@ async def certify(log: Log, prefix: str) -> Certificate:
     )
 
 
-def _is_evidence(event: Fact, promotion: ModelPromoted) -> bool:
+def _is_evidence(event: Fact, promotion: IncumbentChanged) -> bool:
     match event:
         case SettingsChanged():
             return event.version == promotion.settings_version
         case ModelRegistered():
             return event.model == promotion.model
         case EvaluationScored():
-            return event.candidate_model == promotion.model and event.config == promotion.config
+            named = event.candidate_model == promotion.current
+            return named and event.config == promotion.config
+        case RegressionDetected():
+            named = event.rollback_to == promotion.current and event.model == promotion.model
+            return named and event.config == promotion.config
     return False
+
+
+async def missing_attestations(log: Log, config: str, model: str) -> str:
+    """Why no promotion of a network, or rollback to it, is attested by enough of the admitted
+    coordinators; empty if one is.
+
+    It counts what a certificate counts, but no proofs: honest coordinators vouch for the root."""
+    admitted = (await standing(log)).admitted
+    coordinators = {key: one.node for key, one in admitted.items() if "coordinator" in one.roles}
+    nodes = set(coordinators.values())
+    if len(nodes) < COORDINATORS_MIN:
+        return f"unattested: {len(nodes)} coordinators are admitted, of at least {COORDINATORS_MIN}"
+    signed: dict[tuple[int, str], set[str]] = {}
+    async for fact, meta in read.facts(log, PromotionAttested, scope=config):
+        if fact.model == model:
+            seal = seal_of((await _stored(log, meta.seq)).body.encode())
+            if seal is not None and holds(seal) and coordinators.get(seal.author) == fact.node:
+                signed.setdefault((fact.promotion, fact.root), set()).add(fact.node)
+    most, needed = max(map(len, signed.values()), default=0), signatures_needed(len(nodes))
+    found = f"{most} of {len(nodes)} coordinators attest it, {needed} must"
+    return "" if most >= needed else f"unattested: {found}"
 
 
 async def _stored(log: Log, seq: int, tree: Tree | None = None, size: int = 0) -> Stored:

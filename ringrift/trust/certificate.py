@@ -16,6 +16,7 @@ from ringrift.log.keyring import holds
 from ringrift.trust.merkle import includes, leaf_hash
 
 FORMAT = "ringrift.certificate.v1"
+ROLLBACK = "ModelRolledBack"
 COORDINATORS_MIN = 4
 """of fewer coordinators none may be a liar, so nothing is attested"""
 
@@ -125,13 +126,19 @@ def verify(certificate: Certificate, keys: Keys) -> Finding:
     coordinators = {one.key: one.node for one in keys.nodes if "coordinator" in one.roles}
     signed = {coordinators[key] for key in _signers(certificate) if key in coordinators}
     nodes = set(coordinators.values())
-    needed = 2 * ((max(len(nodes), COORDINATORS_MIN) - 1) // 3) + 1
+    needed = signatures_needed(len(nodes))
     attested = len(nodes) >= COORDINATORS_MIN and len(signed) >= needed
     vouched = bool(signed) or certificate.events[-1].author in {one.key for one in keys.nodes}
     lines = [*_in_words(certificate, keys), _attestation(signed, nodes, needed, attested)]
     if not vouched:
         lines.append("unproven: no key that you trust signed the promotion or attests it")
     return Finding(valid=True, attested=attested, vouched=vouched, lines=tuple(lines))
+
+
+def signatures_needed(coordinators: int) -> int:
+    """2f + 1 of n >= 3f + 1 coordinators (Castro and Liskov, OSDI 1999): if f of them lie, f + 1
+    honest ones agree; if f are silent, the others suffice."""
+    return 2 * ((max(coordinators, COORDINATORS_MIN) - 1) // 3) + 1
 
 
 def _problems(certificate: Certificate) -> Iterator[str]:
@@ -143,8 +150,10 @@ def _problems(certificate: Certificate) -> Iterator[str]:
         if item.event["subject"] != item.subject:
             yield f"EVENTS/{item.seq} names another subject"
     last = certificate.events[-1]
-    named = {"config": certificate.config, "model": certificate.model}
-    if last.seq != size or not _is(last.event, "ModelPromoted", named):
+    promoted = {"config": certificate.config, "model": certificate.model}
+    back = {"config": certificate.config, "current": certificate.model}
+    is_either = _is(last.event, "ModelPromoted", promoted) or _is(last.event, ROLLBACK, back)
+    if last.seq != size or not is_either:
         yield f"the last event is not the promotion of {certificate.model} in {certificate.config}"
     evidence, scored = last.event["data"].get("evidence"), _scores(certificate)
     games = sum(int(score["games"]) for score in scored)
@@ -163,6 +172,8 @@ def _is(event: Mapping[str, Any], kind: str, fields: Mapping[str, Any]) -> bool:
 def _scores(certificate: Certificate) -> list[dict[str, Any]]:
     """The scores that the decision counts: against what the candidate had to beat."""
     promotion = certificate.events[-1].event["data"]
+    if promotion.get("current"):  # a rollback is decided by ratings
+        return []
     purpose = "promotion" if promotion.get("previous") else "random"
     named = {"candidate_model": certificate.model, "purpose": purpose}
     events = [item.event for item in certificate.events]
@@ -184,7 +195,8 @@ def _signers(certificate: Certificate) -> set[str]:
 def _in_words(certificate: Certificate, keys: Keys) -> Iterator[str]:
     promotion = certificate.events[-1].event
     why, model = promotion["data"]["why"], certificate.model[:12]
-    yield f"EVENTS/{certificate.size} promotes network {model} in {certificate.config}: {why}"
+    verb = "rolls back to" if _is(promotion, ROLLBACK, {}) else "promotes"
+    yield f"EVENTS/{certificate.size} {verb} network {model} in {certificate.config}: {why}"
     others, root = len(certificate.events) - 1, certificate.root[:16]
     tree = f"the tree of the first {certificate.size:,} messages, root {root}"
     yield f"it and {others} facts that led to it are in {tree}"

@@ -9,9 +9,15 @@ from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
+from typing import get_args
 
 from ringrift.events import Draft, UndecodableEvent
-from ringrift.events.facts import HEAD_EVENTS_MAX, LEAF_MARK_CHARS, ModelPromoted, TreeHeadRecorded
+from ringrift.events.facts import (
+    HEAD_EVENTS_MAX,
+    LEAF_MARK_CHARS,
+    IncumbentChanged,
+    TreeHeadRecorded,
+)
 from ringrift.events.registry import type_of
 from ringrift.log.entry import Entry, matches
 from ringrift.log.errors import LogRewound
@@ -34,7 +40,7 @@ SHIFT_MAX = 100
 ABSENT = leaf_hash(b"")
 """the leaf of a sequence without a message"""
 _HEADS = type_of(TreeHeadRecorded).subject_filter
-_PROMOTIONS = type_of(ModelPromoted).subject_filter
+_PROMOTIONS = [type_of(kind).subject_filter for kind in get_args(IncumbentChanged)]
 
 
 def leaf_of(entry: Entry) -> bytes:
@@ -69,7 +75,7 @@ class HeadWriter:
         self._leaves: deque[bytes] = deque()
         """of the messages after that"""
         self.roots: dict[int, str] = {}
-        """of the trees whose last message is a promotion, by its sequence"""
+        """of the trees whose last message is a promotion or rollback, by its sequence"""
         self._last: Entry | None = None
         self._own = 0
         """size of the newest head of this node"""
@@ -89,7 +95,7 @@ class HeadWriter:
             if entry is not None:
                 self._take(entry)
             self._leaves.append(leaf)
-            if entry is not None and matches(_PROMOTIONS, entry.subject):
+            if entry is not None and any(matches(one, entry.subject) for one in _PROMOTIONS):
                 self.roots[entry.seq] = self._root()
             # not sooner: an earlier head of the first half would follow it
             if len(self._leaves) == 2 * HEAD_EVENTS_MAX:

@@ -24,12 +24,26 @@ from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import fields_of
 from ringrift.search.harness import Model
+from ringrift.trust.attesting import missing_attestations
 
 NETWORKS_MAX = 4
 """networks in memory: both sides of a match, and those of the next one"""
+CERTIFIED_SECONDS_MAX = 180.0
+"""after a promotion, until its attestations are missed: coordinators look for it every half minute,
+one round late"""
 PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
 Found = TypeVar("Found")
 Fetch = Callable[[str], Awaitable[Found]]
+
+
+class Uncertified(StreamError):
+    """Not enough coordinators attest a network, which the setting `trust.required` demands.
+
+    `soon`: it was promoted, so they may."""
+
+    def __init__(self, text: str, *, soon: bool) -> None:
+        super().__init__(text)
+        self.soon = soon
 
 
 class Networks:
@@ -60,7 +74,8 @@ async def wanted_or_older(
 ) -> tuple[str, Found]:
     """The network that the ticket names, with its digest; an older one after
     `operation.fetch_tries` failures or `operation.fetch_seconds_max`. Using an older one is
-    recorded.
+    recorded. With `trust.required`, a network must have been promoted or rolled back to, and that
+    must be attested.
 
     Raises the last StreamError or TimeoutError if no older one can be fetched either, Drained when
     the process stops."""
@@ -70,18 +85,23 @@ async def wanted_or_older(
     while True:
         try:
             async with asyncio.timeout(max(0.0, limit - (now() - began))):
+                await _certified(process, ticket, wanted)
                 return wanted, await fetch(wanted)
         except (StreamError, TimeoutError) as error:
             failure = error
         tries, seconds = tries + 1, now() - began
         reason = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        if tries >= operation.fetch_tries or seconds >= limit:
+        waits = (
+            isinstance(failure, Uncertified) and failure.soon and seconds < CERTIFIED_SECONDS_MAX
+        )
+        if seconds >= limit or (tries >= operation.fetch_tries and not waits):
             break
         process.logger.warning("network not fetched", model=wanted, tries=tries, reason=reason)
         await process.wait(min(next(pauses), limit - seconds))
         process.check_stop()
     for model, since in await were_current(process.log, config_of(ticket), before=wanted):
         with contextlib.suppress(StreamError):  # try the next older one
+            await _certified(process, ticket, model)
             found = await fetch(model)
             fact = FallbackModelUsed(
                 **fields_of(process, ticket),
@@ -96,6 +116,17 @@ async def wanted_or_older(
             await process.append(fact, cause=ticket.cause, key=ticket.ticket)
             return model, found
     raise failure
+
+
+async def _certified(process: Process, ticket: Ticket, model: str) -> None:
+    """Raise Uncertified if the settings in force demand a certificate that the network lacks."""
+    settings, _ = await process.settings()
+    if settings.trust.required:
+        why = await missing_attestations(process.log, config_of(ticket), model)
+        if why:
+            promoted = await were_current(process.log, config_of(ticket), before="")
+            soon = model in (name for name, _ in promoted)
+            raise Uncertified(f"network {model[:12]} is {why}", soon=soon)
 
 
 async def were_current(log: Log, config: str, before: str) -> list[tuple[str, datetime]]:

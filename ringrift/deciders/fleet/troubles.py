@@ -18,7 +18,7 @@ Facts = tuple[type[Fact], ...]
 BREAKER_LASTS = timedelta(hours=6)
 """requirement G17.15: a breaker that is not renewed expires"""
 DISAGREEMENT_LASTS = timedelta(days=7)
-"""a difference between two implementations of the rules shows in one game of many"""
+"""a difference between two programs, or a liar, shows in one fact of many"""
 ITEM_CHARS_MAX = 200
 
 
@@ -107,6 +107,14 @@ RULES = (
         (),
         "{0.command} judges game {0.game} otherwise: {0.reason:.100}; find out which of the two is "
         "wrong",
+        lasts=DISAGREEMENT_LASTS,
+    ),
+    _failure(
+        "promotion disputed",
+        (f.PromotionDisputed,),
+        (),
+        "{0.proposer} decided EVENTS/{0.promotion} on network {0.model:.12}, which does not follow "
+        "from the log as node {0.node} reads it",
         lasts=DISAGREEMENT_LASTS,
     ),
     Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),

@@ -46,13 +46,24 @@ class RoleRightsDefined(Fact, subject="trust.{role}.role-rights-defined"):
 
 
 class PromotionAttested(ConfigFact, subject="attestation.{config}.promotion-attested"):
-    """A coordinator on `node` derived the `ModelPromoted` at `EVENTS/<promotion>` again from its
-    own reading of the log, whose messages up to that one have the Merkle tree hash `root`."""
+    """A coordinator on `node` derived the `ModelPromoted` at `EVENTS/<promotion>`, or the
+    `ModelRolledBack` to `model` there, again from its own reading of the log, whose messages up to
+    that one have the Merkle tree hash `root`."""
 
     node: Token
     model: Sha256
     promotion: Positive
     root: Sha256
+
+
+class PromotionDisputed(ConfigFact, subject="attestation.{config}.promotion-disputed"):
+    """A coordinator on `node` did not derive the promotion of `model`, or the rollback to it, at
+    `EVENTS/<promotion>`, which `proposer` wrote as a program with the same deciders."""
+
+    node: Token
+    model: Sha256
+    promotion: Positive
+    proposer: Name
 
 
 class SignaturesRequired(Fact, subject="trust.all.signatures-required"):

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from ringrift.events.settings import feedback, fleet, loop
 from ringrift.events.settings.archive import ArchiveSettings, BackupSettings
 from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, distinct
-from ringrift.events.settings.trust import AuditSettings, ParitySettings
+from ringrift.events.settings.trust import AuditSettings, ParitySettings, TrustSettings
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
     parity: ParitySettings = ParitySettings()
+    trust: TrustSettings = TrustSettings()
 
     def __post_init__(self) -> None:
         distinct(self, "configs")

@@ -1,4 +1,5 @@
-"""Settings of trust: how many games are audited, and which are checked by another program."""
+"""Settings of trust: how many games are audited, and which are checked by another program, and
+whether networks need a certificate."""
 
 from typing import Annotated
 
@@ -29,6 +30,14 @@ class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """factor on `decisions` while a node is new: nothing is known of it yet"""
     compute_share: kinds.Fraction = 0.01
     """of the time that the games took, which audits may use at most"""
+
+
+class TrustSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a network must show before it is used."""
+
+    required: bool = False
+    """whether self-play and training refuse networks whose promotion or rollback was not attested
+    by 2f + 1 of 3f + 1 coordinators; off, because it takes four admitted coordinators"""
 
 
 class ParitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

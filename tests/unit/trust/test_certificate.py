@@ -18,7 +18,13 @@ from msgspec.structs import replace
 from support.turning_loop import SETTINGS, TurningLoop
 
 from ringrift.errors import CommandError
-from ringrift.events.facts import ModelPromoted, SettingsChanged
+from ringrift.events.facts import (
+    ModelPromoted,
+    ModelRolledBack,
+    PromotionDisputed,
+    RegressionDetected,
+    SettingsChanged,
+)
 from ringrift.log import read
 from ringrift.log.identity import NodeKey
 from ringrift.runtime.process import Process
@@ -124,9 +130,42 @@ async def test_a_promotion_that_does_not_follow_is_not_attested() -> None:
     forged = replace(promotion, model="ef" * 32)
     await loop.put(forged, recorded[-1].meta.cause, "forged", "promoter@c1")
     count = await attest(loop, "c1")
-    assert count == len(recorded)
+    assert count == len(recorded) + 1
     found = await certify(loop.log, forged.model)
     assert found.attestations == ()
+    ((dispute, _),) = [item async for item in read.facts(loop.log, PromotionDisputed)]
+    assert (dispute.node, dispute.model, dispute.promotion) == ("c1", forged.model, found.size)
+    assert dispute.proposer == "promoter@c1"
+
+
+async def test_a_rollback_is_certified_like_a_promotion(tmp_path: Path) -> None:
+    loop, _ = await looped()
+    first, *_, (promotion, _) = [item async for item in read.facts(loop.log, ModelPromoted)]
+    regression = RegressionDetected(
+        config=promotion.config,
+        severity="critical",
+        model=promotion.model,
+        best=first.event.model,
+        rollback_to=first.event.model,
+        elo_drop=200.0,
+        standard_error=20.0,
+        settings_version=1,
+    )
+    await loop.put(regression)
+    (rollback,) = [event async for event, _ in read.facts(loop.log, ModelRolledBack)]
+    await attest(loop, "c1", "c2", "c3")
+    found = await certify(loop.log, rollback.current)
+    finding = certificate.verify(found, keys(*NODES))
+    assert finding.attested
+    assert f"rolls back to network {first.event.model[:12]}" in finding.lines[0]
+    paths = [tmp_path / "certificate.json", tmp_path / "keys.json"]
+    paths[0].write_bytes(certificate.encoded(found))
+    paths[1].write_bytes(msgspec.json.encode(keys(*NODES)))
+    assert (
+        shutil.which("node") is None or ran(["node", str(SECOND), *map(str, paths)]).returncode == 0
+    )
+    other = certificate.verify(replace(found, model=promotion.model), keys(*NODES))
+    assert not other.valid
 
 
 async def test_attestations_are_not_repeated_after_a_restart() -> None:
