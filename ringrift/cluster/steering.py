@@ -33,8 +33,8 @@ async def apply_settings(log: Log, settings: Settings, why: str) -> int:
     """Put `settings` in force unless they are already; return their version. This also replaces
     settings that are known in part or cannot be read.
 
-    Raises CommandError for networks that are not stored, ConcurrencyError if the settings are
-    changed at the same time."""
+    Raises CommandError for networks that are not stored or do not fit, ConcurrencyError if the
+    settings are changed at the same time."""
     newest = await log.last(EVENTS, type_of(SettingsChanged).subject_filter)
     last = await latest(log, SettingsChanged)
     whole = last and newest and last.meta.seq == newest.seq and not last.meta.unknown
@@ -53,11 +53,38 @@ async def _require_networks(log: Log, wanted: TrainingSettings, before: Training
     blobs = Blobs(log)
     for name in ("init", "distill_from"):
         for entry in sorted({*getattr(wanted, name)} - {*getattr(before, name)}):
-            if not await blobs.has(MODEL_BUCKET, entry.partition("=")[2]):
+            config, _, digest = entry.partition("=")
+            if not await blobs.has(MODEL_BUCKET, digest):
                 raise CommandError(
                     f"training.{name}: the network of {entry} is not stored; `ringrift model "
                     "transfer` stores one and prints its name"
                 )
+            trained = trained_architectures(wanted) if name == "init" else ()
+            _require_fit(f"training.{name}", config, await blobs.get(MODEL_BUCKET, digest), trained)
+
+
+def trained_architectures(training: TrainingSettings) -> tuple[str, ...]:
+    """The architectures that networks may be trained of."""
+    followers = (step.partition(">")[2] for step in training.cascade)
+    return tuple(dict.fromkeys((*(training.architectures or (training.architecture,)), *followers)))
+
+
+def _require_fit(setting: str, config: str, data: bytes, architectures: tuple[str, ...]) -> None:
+    """Raise CommandError unless a network plays a config and is of one of the architectures, if any
+    are given."""
+    from ringrift.learning.families import checkpoint_of
+    from ringrift.nets.header import CheckpointError
+
+    try:
+        header = checkpoint_of(data).header
+    except CheckpointError as error:
+        raise CommandError(f"{setting}: {error}") from error
+    made = f"the network of {config} is {header.architecture} for {header.config_key}"
+    if header.config_key != config:
+        raise CommandError(f"{setting}: {made}; `ringrift model transfer --to {config}` makes one")
+    if architectures and header.architecture not in architectures:
+        trained = ", ".join(architectures)
+        raise CommandError(f"{setting}: {made}, but networks of {trained} are trained")
 
 
 def read_settings(path: Path | None) -> bytes | None:

@@ -34,11 +34,14 @@ class Lineage(Struct, frozen=True, kw_only=True):
         training = settings.training
         initial = model_for(training.init, config)
         teacher = model_for(training.distill_from, config)
-        if self.cascade:
-            architecture, promoted = self.cascade
-            return architecture, self.lines.get(architecture) or initial, promoted
         architecture = next_architecture(training, self.shares, self.trainings)
+        if self.cascade:
+            architecture, teacher = self.cascade
+        if self.models.get(initial or "", architecture) != architecture:
+            initial = None  # it is the start of another line
         parent = self.lines.get(architecture)
+        if self.cascade:
+            return architecture, parent or initial, teacher
         # without competition the line is the newest network, unless its weights do not fit
         fits = self.models.get(self.newest or "", architecture) == architecture
         if not training.architectures and fits:
@@ -71,6 +74,11 @@ def registered(item: Lineage, fact: f.ModelRegistered) -> Lineage:
         return item
     lines = {**item.lines, fact.architecture: fact.model}
     return replace(item, lines=lines, models={**item.models, fact.model: fact.architecture})
+
+
+@LINEAGE.evolves
+def derived(item: Lineage, fact: f.ModelDerived) -> Lineage:
+    return replace(item, models={**item.models, fact.model: fact.architecture})
 
 
 @LINEAGE.evolves

@@ -12,6 +12,9 @@ from ringrift.events.facts import SettingsChanged
 from ringrift.events.settings_sources import load
 from ringrift.log.blobs import Blobs
 from ringrift.log.read import settings_in_force
+from ringrift.nets.architectures import build
+from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.rules import Config
 from ringrift.tools.memory_log import MemoryLog
 
 
@@ -112,7 +115,7 @@ async def test_settings_that_no_process_obeys_are_superseded(data: str) -> None:
 
 async def test_a_network_in_the_settings_must_be_stored() -> None:
     log = MemoryLog()
-    digest = await Blobs(log).put("models", b"network")
+    digest = await Blobs(log).put("models", network("hex8_2p"))
     init = {"training.init": f"hex8_2p={digest}"}
     assert await apply_settings(log, load(init), "w") == 1
     missing = {"training.distill_from": f"hex8_2p={'a' * 64}"}
@@ -120,3 +123,37 @@ async def test_a_network_in_the_settings_must_be_stored() -> None:
         await apply_settings(log, load(missing), "w")
     await Blobs(log).delete("models", digest)
     assert await apply_settings(log, load({**init, "seed": "2"}), "w") == 2, "in force before"
+
+
+def network(config: str) -> bytes:
+    board = Config.parse(config)
+    tower = build("v2-micro", hex_board=board.shape.hex, seed=1)
+    return TowerCheckpoint.save(tower, architecture="v2-micro", config=board)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"training.init": "hex8_3p={}"}, "hex8_3p is v2-micro for hex8_2p; `ringrift model tran"),
+        ({"training.distill_from": "hex8_3p={}"}, "training.distill_from: the network of hex8_3p"),
+        (
+            {"training.init": "hex8_2p={}", "training.architecture": "v4"},
+            "v2-micro for hex8_2p, but networks of v4 are trained",
+        ),
+    ],
+)
+async def test_a_network_in_the_settings_must_fit(given: dict[str, str], text: str) -> None:
+    log = MemoryLog()
+    digest = await Blobs(log).put("models", network("hex8_2p"))
+    chosen = load({name: value.format(digest) for name, value in given.items()})
+    with pytest.raises(CommandError, match=text):
+        await apply_settings(log, chosen, "w")
+    several = {"training.architectures": "v4,v2-micro", "training.init": f"hex8_2p={digest}"}
+    assert await apply_settings(log, load(several), "w") == 1
+
+
+async def test_a_damaged_network_in_the_settings_is_refused() -> None:
+    log = MemoryLog()
+    digest = await Blobs(log).put("models", b"network")
+    with pytest.raises(CommandError, match=r"training\.distill_from: "):
+        await apply_settings(log, load({"training.distill_from": f"hex8_2p={digest}"}), "w")

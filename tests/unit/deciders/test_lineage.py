@@ -7,7 +7,12 @@ from typing import Any
 from support.retraction_facts import CONFIG, S0, A, ready, registered, shard
 
 from ringrift.deciders.loop import training
-from ringrift.events.facts import HyperparametersAdjusted, ModelPromoted, TrainingRequested
+from ringrift.events.facts import (
+    HyperparametersAdjusted,
+    ModelDerived,
+    ModelPromoted,
+    TrainingRequested,
+)
 
 
 def test_adjusted_hyperparameters_reach_every_later_request(
@@ -42,3 +47,22 @@ def test_a_promotion_makes_the_next_training_one_of_the_taught_architecture(
         (request,) = planner.when(shard(0, S0)).then(TrainingRequested)
         assert (request.architecture, request.teacher) == expected
         assert planner.state.configs[CONFIG].lineage.cascade is None
+
+
+def test_a_line_starts_from_the_given_weights_only_if_they_are_of_its_architecture(
+    story: Any, settings_changed: Any
+) -> None:
+    derived = ModelDerived(
+        config=CONFIG,
+        model=A,
+        architecture="v2",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        method="transfer-2",
+    )
+    for known, parent in (((), A), ((derived,), None)):
+        given = ready(settings_changed, init=(f"{CONFIG}={A}",))
+        planner = story(training.DECIDER).given(*known, *given)
+        (request,) = planner.when(shard(0, S0)).then(TrainingRequested)
+        assert (request.architecture, request.parent) == ("v2-micro", parent)
