@@ -8,6 +8,7 @@ from cyclopts import Parameter, validators
 
 from ringrift.cli.common import HERE, Json, PositiveInt, Session, Source, opened, show
 from ringrift.cluster import files
+from ringrift.cluster.belonging import claim
 from ringrift.cluster.local import environment
 from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.terminal import complain
@@ -118,6 +119,7 @@ async def grow(
                 async with opened(place) as old:
                     await copy(await live(old), log, replicas=replicas, report=complain)
         changed = await set_replicas(log, replicas, report=complain)
+        await claim(log, copied=origin is not None)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
 
@@ -173,4 +175,5 @@ async def restore(
     async with opened(source, create=True) as log:
         replicas = replicas or (3 if log.client.clustered else 1)
         await copy(found, log, replicas=replicas, report=complain)
+        await claim(log, copied=True)
     print(f"restored: every stream has {plural(replicas, 'replica')}, all current")

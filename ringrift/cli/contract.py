@@ -16,6 +16,7 @@ from ringrift.cli.common import (
     show_rows,
 )
 from ringrift.cluster import accounts, monitoring
+from ringrift.cluster.belonging import claim
 from ringrift.cluster.files import NEW_FILE
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -94,6 +95,7 @@ async def apply(
         drift = await ensure(log, replicas=replicas, new=new)
         await admission.record_rights(log)
         await accounts.send_rights(log.servers)
+        await claim(log, copied=new)
     if mark:
         with contextlib.suppress(OSError):
             mark.unlink()

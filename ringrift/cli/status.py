@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 from rich.console import RenderableType
 
 from ringrift.cli.common import (
@@ -23,6 +23,7 @@ from ringrift.cli.common import (
     show,
     show_rows,
 )
+from ringrift.cluster.belonging import contradiction
 from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
@@ -142,6 +143,9 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         view = await LoopView.read(log, report)
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
     cluster = await cluster_view(log)
+    with contextlib.suppress(Unreachable):
+        if text := await contradiction(log, await holdings(log.servers) or ()):
+            cluster = replace(cluster, advice=(text, *cluster.advice))
     known = Status(
         server=shown_address(log.servers[0]),
         version=server_version(log),

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
@@ -117,8 +118,10 @@ def write_members(folder: Path, nodes: Sequence[Node], added: Sequence[Node]) ->
     write_voters(folder, [voter for voter in voters if voter.name in names], hosts)
     for voter in voters:
         if voter.name not in names:
-            path = folder / "voters" / voter.name / conf.VOTER_FILE
-            write_secret(path, conf.voter_conf(voter))
+            home = folder / "voters" / voter.name
+            made = read_made(home)
+            own = replace(voter, cluster=made.cluster if made else "")
+            write_secret(home / conf.VOTER_FILE, conf.voter_conf(own))
     return voters
 
 
@@ -193,7 +196,8 @@ def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str,
         home = folder / "voters" / voter.name
         (home / "ops").mkdir(parents=True, exist_ok=True)
         (home / "nats.conf").write_text(conf.SHIPPED_CONF)
-        write_secret(home / conf.VOTER_FILE, conf.voter_conf(voter))
+        own = replace(voter, cluster=made[voter.name].cluster)
+        write_secret(home / conf.VOTER_FILE, conf.voter_conf(own))
         write_secret(home / conf.USERS_FILE, users)
         write_made(home, made[voter.name])
         if voter.tls:

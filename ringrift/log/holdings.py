@@ -24,8 +24,8 @@ QUIET_SECONDS = 0.5
 ANSWER_SECONDS_MAX = 3.0
 LOOKS, LOOK_SECONDS = 3, 1.0
 SCRUBBER = "scrubber"
-DISK_USED = "disk_used"
-"""key of a server's metadata"""
+DISK_USED, CLUSTER = "disk_used", "cluster"
+"""keys of a server's metadata"""
 _ASKING = "$SYS.REQ.SERVER.PING.JSZ"
 COMPARED = tuple(
     stream.name
@@ -63,6 +63,8 @@ class Held(Struct, frozen=True):
     """servers of the cluster, and whether each takes part, as far as this server knows"""
     disk: float | None = None
     """share of its disk that is in use, as `ringrift voter disk` noted it; None if it did not"""
+    cluster: str = ""
+    """identity of the cluster that its directory was made for"""
 
 
 class Damage(Struct, frozen=True, order=True):
@@ -158,7 +160,8 @@ def _held(answer: Mapping[str, Any]) -> Held:
     disk = None
     with contextlib.suppress(KeyError, msgspec.ValidationError):  # not noted, or by hand
         disk = msgspec.convert(metadata[DISK_USED], Share, strict=False)
-    return Held(name, streams, leader, frozenset(led), members | {name: True}, disk)
+    cluster = str(metadata.get(CLUSTER) or "")
+    return Held(name, streams, leader, frozenset(led), members | {name: True}, disk, cluster)
 
 
 def damages(held: Sequence[Held]) -> list[Damage]:

@@ -86,7 +86,7 @@ COMMANDS = "ringrift"
 WRITTEN_BY_COMMANDS: Facts = (
     *(f.GamesRetracted, f.ReanalysisRequested, f.HyperparametersAdjusted, f.EvaluationRequested),
     *(f.ModelKept, f.ModelDerived, f.ModelRegistered),
-    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased),
+    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased, f.ClusterFounded),
     *(f.ImportStarted, f.GamesImported, f.MatchesImported, f.MatchesRetracted, f.GameCompleted),
     *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS),
 )

@@ -14,6 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ringrift.log.holdings import CLUSTER
+
 DEFAULT_PORT = 4222
 CONF_FILE, VOTER_FILE, USERS_FILE = "nats.conf", "ops/voter.conf", "ops/users.conf"
 ROUTE_USER = "route"
@@ -95,6 +97,8 @@ class Voter(Struct, frozen=True, kw_only=True):
     users: bool = False
     """whether clients must log in as a user"""
     tls: bool = False
+    cluster: str = ""
+    """identity of the cluster, which its server tells"""
 
     def settings(self) -> dict[str, Any]:
         """The server's settings, except for its store."""
@@ -108,6 +112,8 @@ class Voter(Struct, frozen=True, kw_only=True):
             found["http"] = f"127.0.0.1:{self.monitor_port}"
         if self.routes:
             found["cluster"] = self._cluster() | secured
+        if self.cluster:
+            found["server_metadata"] = {CLUSTER: self.cluster}
         if self.leaf_port is not None:
             found["leafnodes"] = {"listen": f"{self.host}:{self.leaf_port}"} | secured
         return found

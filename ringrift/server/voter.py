@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.log.errors import ServerError
-from ringrift.log.holdings import DISK_USED
+from ringrift.log.holdings import CLUSTER, DISK_USED
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json
 
@@ -66,7 +66,13 @@ def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Id
     what would be lost."""
     identity, store = configured(home, conf)
     made = read_made(home)
-    identity = replace(identity, cluster=made.cluster if made else "")
+    if made and identity.cluster not in ("", made.cluster):
+        raise ServerError(
+            f"{home / VOTER_FILE} is that of a voter of cluster {identity.cluster}, and "
+            f"{home / IDENTITY_FILE} of one of {made.cluster}: use files of one "
+            "`ringrift cluster init`"
+        )
+    identity = replace(identity, cluster=made.cluster if made else identity.cluster)
     stamp = read_stamp(store) or _found(store, identity.name)
     if stamp is None and made and not made.new and not empty:
         raise ServerError(
@@ -128,8 +134,9 @@ def configured(home: Path, conf: str = CONF_FILE) -> tuple[Identity, Path]:
     jetstream = settings.get("jetstream")
     options = jetstream if isinstance(jetstream, dict) else {}
     stores = [options[key] for key in ("store_dir", "storedir", "store") if key in options]
-    cluster = settings.get("cluster")
+    cluster, metadata = settings.get("cluster"), settings.get("server_metadata")
     identity = Identity(
+        cluster=str(metadata.get(CLUSTER, "")) if isinstance(metadata, dict) else "",
         name=str(settings.get("server_name", settings.get("name", ""))),
         clustered=isinstance(cluster, dict) and bool(cluster),
         account=_account(settings),

@@ -15,12 +15,16 @@ from support.voters import Voters, voters
 from support.waiting import eventually
 
 from ringrift.cli.voter import disk
+from ringrift.cluster.belonging import claim
 from ringrift.cluster.doctor.system import system_findings
 from ringrift.consumers import monitor, scrubbing
+from ringrift.events.facts import ClusterFounded
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.read import latest
 from ringrift.runtime.cluster_view import cluster_view
 from ringrift.runtime.controls import Controls
 from ringrift.runtime.process import Process, cancel
+from ringrift.server.voter import read_stamp
 
 SIZE_BYTES = 64 * 1024**2
 WAIT_SECONDS_MAX = 30.0
@@ -60,6 +64,10 @@ async def test_work_pauses_before_the_disk_of_a_voter_is_full(
     async with voters(tmp_path) as (made, log):
         watching = asyncio.create_task(monitor.main(Process("monitor", "node", log)))
         try:
+            await claim(log)
+            founded = await latest(log, ClusterFounded)
+            assert founded is not None
+            assert founded.event.cluster == read_stamp(made.store("a")).cluster  # type: ignore[union-attr]
             note(made)
             assert await short_voters(log) == {}
             # when 96 % of it are in use

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ringrift.cluster.belonging import contradiction
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.cluster.streams import Infos, consumer_infos, server_version, stream_infos
 from ringrift.events.facts import BackupFinished
@@ -70,6 +71,8 @@ async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
     for damage in damages(held):
         yield warn("voters", str(damage), "`ringrift cluster repair`")
     streams = await stream_infos(log)
+    if EVENTS in streams and (text := await contradiction(log, held)):
+        yield fail("voters", text, "docs/promises.md says why")
     late = copies(streams)
     for finding in late:
         yield finding

@@ -24,7 +24,7 @@ class ReplicaRepaired(Fact, subject="replica.{voter}.repaired"):
     replaced: bool
 
 
-class VoterDiskChanged(Fact, subject="replica.{voter}.disk-changed"):
+class VoterDiskChanged(Fact, subject="voter.{voter}.disk-changed"):
     """The disk of `voter` entered another tier; `used` is the share in use, 0..1. From `warning` on
     no worker takes a ticket. `used` is 0 for a voter that left the cluster."""
 
@@ -32,3 +32,10 @@ class VoterDiskChanged(Fact, subject="replica.{voter}.disk-changed"):
     tier: Tier
     previous: Tier
     used: Share
+
+
+class ClusterFounded(Fact, subject="voter.all.cluster-founded", for_people=True):
+    """The log is that of the cluster with this identity, which `ringrift cluster init` made; a
+    later one if it was copied to another cluster."""
+
+    cluster: Token

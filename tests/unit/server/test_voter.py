@@ -198,13 +198,10 @@ def test_the_configuration_language_is_read(tmp_path: Path) -> None:
 
 
 def test_the_use_of_the_disk_is_noted_in_hundredths(home: Path) -> None:
-    before = (home / VOTER_FILE).read_text()
     assert note_disk(home, 0.9678)
-    assert read_conf(home / VOTER_FILE)["server_metadata"] == {"disk_used": "0.96"}
+    assert read_conf(home / VOTER_FILE)["server_metadata"]["disk_used"] == "0.96"
     assert not note_disk(home, 0.961)
     assert (home / VOTER_FILE).stat().st_mode & 0o777 == 0o600
-    change(home, ',\n  "server_metadata": {\n    "disk_used": "0.96"\n  }', "")
-    assert (home / VOTER_FILE).read_text() == before
     (home / VOTER_FILE).write_text("server_name: a\n")
     with pytest.raises(ServerError, match="how full the disk is cannot be noted"):
         note_disk(home, 0.5)
