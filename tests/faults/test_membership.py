@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,17 @@ from support.voters import Voters, voters
 from support.waiting import eventually
 
 from ringrift.cli.membership import add, replace
+from ringrift.cluster.files import LEAF_PORTS_ABOVE, write_edge
 from ringrift.cluster.membership import members
 from ringrift.errors import CommandError
+from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.topology import EVENTS
+from ringrift.log.topology import EVENTS, GAMES
+from ringrift.server.address import free_port
+from ringrift.server.binary import find_binary
+from ringrift.server.edge import EDGE, ensure_edge, source_edge
 
+GAME = "ringrift.game.hex8_2p.completed"
 WAIT_SECONDS_MAX = 120.0
 
 
@@ -71,6 +79,56 @@ async def test_a_voter_is_replaced_while_writers_write(
     assert "d has replaced c" in capsys.readouterr().out
 
 
+@contextlib.asynccontextmanager
+async def edge_of(made: Voters, name: str) -> AsyncIterator[JetStreamLog]:
+    """The log of an edge `gpu1` that was given the address of one voter only."""
+    port = free_port()
+    (hub,) = (node.port + LEAF_PORTS_ABOVE for node in made.nodes if node.name == name)
+    home = write_edge(made.folder, "gpu1", [f"127.0.0.1:{hub}"], port=port, tls=True)
+    with (home / "log").open("wb") as output:
+        server = await asyncio.create_subprocess_exec(
+            find_binary(), "-c", "nats.conf", cwd=home, stdout=output, stderr=output
+        )
+
+    async def reached() -> JetStreamLog | None:
+        with contextlib.suppress(StreamError):
+            return await JetStreamLog.open(f"nats://127.0.0.1:{port}", name="edge")
+        return None
+
+    try:
+        edge = await eventually(reached, WAIT_SECONDS_MAX)
+        await ensure_edge(edge)
+        yield edge
+        await edge.close()
+    finally:
+        server.kill()
+        await server.wait()
+
+
+@pytest.mark.slow
+async def test_with_tls_an_edge_goes_on_when_its_voter_is_replaced(tmp_path: Path) -> None:
+    async with voters(tmp_path, tls=True) as (made, log), edge_of(made, "c") as edge:
+        assert await source_edge(log, "gpu1")
+        games = [f"game {number}".encode() for number in range(60)]
+
+        async def play(first: int, count: int) -> None:
+            for number in range(first, first + count):
+                await edge.publish(EDGE, GAME, games[number], id=f"game-{number}")
+
+        await play(0, 20)
+        await eventually(lambda: _stored(log, 20), WAIT_SECONDS_MAX)
+        address = f"d=127.0.0.1:{port_with_neighbours()}"
+        replacing = asyncio.create_task(replace("c", by=address, output=tmp_path))
+        await started(made, "d")
+        await eventually(lambda: _has(log, "d"), WAIT_SECONDS_MAX)
+        await made.stop("c")
+        await play(20, 20)
+        await asyncio.wait_for(replacing, WAIT_SECONDS_MAX)
+        await play(40, 20)
+        await eventually(lambda: _stored(log, 60), WAIT_SECONDS_MAX)
+        assert [entry.body for entry in await content(log, GAMES)] == games
+
+
 @pytest.mark.slow
 async def test_three_voters_become_five_and_a_needed_one_stays(tmp_path: Path) -> None:
     async with voters(tmp_path) as (made, log):
@@ -99,6 +157,10 @@ async def _has(log: JetStreamLog, name: str) -> bool:
 async def _without(log: JetStreamLog, name: str) -> bool:
     found = await part(log)
     return bool(found) and name not in found
+
+
+async def _stored(log: JetStreamLog, count: int) -> bool:
+    return await log.tail(GAMES) >= count
 
 
 async def _whole(log: JetStreamLog, names: set[str]) -> bool:

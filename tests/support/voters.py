@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from ringrift.cluster.files import Node, as_operator, write_cluster
+from ringrift.cluster.files import Node, addresses, as_operator, write_cluster
 from ringrift.cluster.local import environment
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
@@ -31,7 +31,7 @@ class Voters:
 
     @property
     def url(self) -> str:
-        return ",".join(f"nats://{node.host}:{node.port}" for node in self.nodes)
+        return addresses(self.folder, self.nodes)
 
     def home(self, name: str) -> Path:
         return self.folder / "voters" / name
@@ -59,7 +59,7 @@ class Voters:
     def as_role(self, role: str) -> contextlib.AbstractContextManager[None]:
         """Connections opened in the block are made as `role`."""
         own = {CREDENTIALS: str(self.folder / "credentials" / f"{role}.creds")}
-        return environment(as_operator(self.folder) if role == "operator" else own)
+        return environment(as_operator(self.folder) | ({} if role == "operator" else own))
 
     async def opened(self) -> JetStreamLog:
         """The log as the operator. Raises Unreachable."""
@@ -80,12 +80,13 @@ async def voters(
     create: bool = True,
     binary: Path | None = None,
     keys: bool = True,
+    tls: bool = False,
     change: Callable[[Path], None] = lambda folder: None,
 ) -> AsyncIterator[tuple[Voters, JetStreamLog]]:
     """Running voters with keys, with `create` all streams on three replicas, or one with one voter,
     and the operator's log. `change` changes their files before they start."""
     nodes = [node(name) for name in names]
-    write_cluster(folder, nodes, users=keys, tls=False)
+    write_cluster(folder, nodes, users=keys, tls=tls)
     change(folder)
     made = Voters(folder, nodes)
     try:
