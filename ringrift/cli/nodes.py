@@ -1,8 +1,7 @@
-"""`ringrift node run`, `ringrift update` and `ringrift fleet register`."""
+"""`ringrift node run` and `ringrift update`."""
 
 import contextlib
 import os
-import time
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -13,7 +12,6 @@ from ringrift.cli.common import HERE, Data, Source, opened, parsed
 from ringrift.cluster.machine import parse_roles
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
-from ringrift.events import draft
 from ringrift.events.settings_sources import old_variables
 from ringrift.log.login import CREDENTIALS, SERVER, servers_here
 
@@ -111,21 +109,3 @@ async def update(
                 assert cluster is not None
                 await updating.restart_server(log, cluster, name, convergence_timeout)
     print("updated" + (", except for the servers above" if steps.by_hand else ""))
-
-
-async def register(file: Path, /, *, source: Source = HERE) -> None:
-    """Register the nodes of a fleet file in the log; a node that is registered is replaced.
-
-    Args:
-        file: TOML file such as ops/fleet.toml, or the old system's distributed_hosts.yaml.
-    """
-    from ringrift.cluster.fleet_file import read_fleet
-    from ringrift.cluster.hosts_file import ENDINGS, read_hosts
-
-    fleet = read_hosts(file) if file.suffix in ENDINGS else read_fleet(file)
-    async with opened(source) as log:
-        for node in fleet:
-            key = f"{node.fact.node}.{time.time_ns()}"
-            await log.append([draft(node.fact, cause=None, source="ringrift", key=key)])
-    cost = sum(node.fact.cost_per_hour for node in fleet)
-    print(f"{len(fleet)} nodes registered, {cost:,.2f} per hour")

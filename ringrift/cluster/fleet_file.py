@@ -2,6 +2,7 @@
 `ops/fleet.toml`)."""
 
 from codecs import BOM_UTF8
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -9,15 +10,15 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from ringrift.errors import CommandError
-from ringrift.events.facts import NodeRegistered, WorkKind
+from ringrift.events.facts import COUNT_MAX, NodeRegistered, WorkKind
 from ringrift.events.patterns import in_words
 
-_REGISTERED = frozenset(NodeRegistered.__struct_fields__) - {"node"}
+_REGISTERED = frozenset(NodeRegistered.__struct_fields__) - {"node", "reserved_until_minute"}
 
 
 class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One node. The fields up to `kinds` are those of `NodeRegistered`; the simulator alone uses
-    the last ones."""
+    """One node. The fields up to `reserved_until` are those of `NodeRegistered`; the simulator
+    alone uses the last ones."""
 
     name: str
     provider: str
@@ -27,6 +28,9 @@ class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     speed: float = 1.0
     ephemeral: bool = False
     kinds: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
+    reserved_for: tuple[WorkKind, ...] = ()
+    reserved_until: datetime | None = None
+    """end of a reservation, with its offset from UTC; without one it lasts until a release"""
     count: int = 1
     """in a file, the number of identical nodes"""
     training_speed: float = 0.0
@@ -40,7 +44,13 @@ class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def fact(self) -> NodeRegistered:
         """The fact that registers the node."""
         fields = {name: value for name, value in asdict(self).items() if name in _REGISTERED}
-        return msgspec.convert({"node": self.name, **fields}, NodeRegistered)
+        until = self.reserved_until
+        # a time without an offset is taken for UTC
+        aware = until.replace(tzinfo=until.tzinfo or UTC) if until else None
+        minute = int(aware.timestamp()) // 60 if aware else COUNT_MAX
+        minute = minute if self.reserved_for else 0
+        named = {"node": self.name, "reserved_until_minute": minute, **fields}
+        return msgspec.convert(named, NodeRegistered)
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

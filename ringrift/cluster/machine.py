@@ -45,6 +45,7 @@ def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machin
         cores=host.threads(),
         memory_bytes=host.memory_bytes(),
         gpu=gpu.name if gpu else "",
+        gpus=torch.cuda.device_count() if gpu else 0,
         vram_bytes=int(gpu.total_memory) if gpu else 0,
         provider=provider,
         price_per_hour=price,

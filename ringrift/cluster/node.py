@@ -93,6 +93,7 @@ class Node:
             errors=sum(child.restarts for child in self.children),
             folds={},
             left=left,
+            draining=self.stopping.is_set(),
             machine=self.machine,
         )
         await self._presence.beat(beat)

@@ -5,13 +5,16 @@ Observations are recorded as facts, two deciders decide on them, and the monitor
 they request. One monitor acts, under a lease."""
 
 import asyncio
+import re
+from collections.abc import Iterable
 
 from ringrift.consumers.scrubbing import scrub
 from ringrift.deciders.fleet import dead_letters
+from ringrift.deciders.fleet.assignment import OWN
 from ringrift.deciders.fleet.resilience import Quorum
 from ringrift.events import Fact, Recorded, facts as f, type_of
 from ringrift.log import read
-from ringrift.log.presence import Seen
+from ringrift.log.presence import Heartbeat, Machine, Seen
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.cluster_view import LIVES, crash_loops, voters
@@ -26,9 +29,10 @@ OBSERVE_SECONDS = 2.0
 MISSING_SECONDS = 20.0
 """without a heartbeat of a kind of process before that is recorded; a restart is shorter"""
 CRASHES_LOOK_SECONDS = 20.0
+ACCELERATOR_CHARS_MAX = 200
 OBSERVATIONS = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged),
-    f.CrashLoopChanged,
+    *(f.CrashLoopChanged, f.NodeDescribed),
 )
 REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
 OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -47,6 +51,7 @@ class Known:
         """kinds of processes of which none runs"""
         self.looping: set[str] = set()
         """`<consumer>@<node>` of processes that crash again and again"""
+        self.described: dict[str, f.NodeDescribed] = {}
         self.crashes_due = 0.0
         self._lives_seq = 0
         self._absent_since: dict[str, float] = {}
@@ -65,6 +70,8 @@ class Known:
         elif isinstance(event, f.CrashLoopChanged):
             change = self.looping.add if event.looping else self.looping.discard
             change(f"{event.consumer}@{event.node}")
+        elif isinstance(event, f.NodeDescribed):
+            self.described[event.node] = event
         elif isinstance(event, f.ConsumerStarted):
             self.running.setdefault(event.node, set()).add(event.instance)
         elif isinstance(event, f.ConsumerStopped):
@@ -98,6 +105,11 @@ class Known:
             found.append(change)
         return found
 
+    def descriptions(self, beats: Iterable[Heartbeat]) -> list[f.NodeDescribed]:
+        """What nodes say of themselves, where that differs from the log."""
+        found = [described(beat.node, beat.machine) for beat in beats if beat.machine]
+        return [fact for fact in found if self.described.get(fact.node) != fact]
+
     def kinds(self, running: set[str], now: float) -> list[f.ConsumerPresenceChanged]:
         """The differences between the kinds of processes in the log and those `running`."""
         self._expected |= running
@@ -124,6 +136,26 @@ class Known:
             )
             found.append(fact)
         return found
+
+
+def described(node: str, machine: Machine) -> f.NodeDescribed:
+    """The fact about a node that reports this machine. Nodes of one accelerator are expected to be
+    equally fast, so it names the number of GPUs too, or else of cores."""
+    model = "-".join(re.findall(r"[!-~]+", machine.gpu.lower()))
+    accelerator = model + (f"-x{machine.gpus}" if machine.gpus > 1 else "")
+    works = [PROCESSES[name].work for name in machine.consumers if name in PROCESSES]
+    return f.NodeDescribed(
+        node=node,
+        provider=re.sub(r"[^a-z0-9_-]", "-", machine.provider.lower())[:64] or OWN,
+        accelerator=(accelerator or f"cpu-{machine.cores}")[-ACCELERATOR_CHARS_MAX:],
+        gpus=machine.gpus,
+        cores=machine.cores,
+        vram_gib=round(machine.vram_bytes / 2**30, 1),
+        cost_per_hour=min(max(machine.price_per_hour, 0.0), f.VALUE_MAX),
+        kinds=tuple(dict.fromkeys(work for work in works if work)),
+        rented=bool(machine.provider or machine.price_per_hour),
+        version=machine.version,
+    )
 
 
 async def main(process: Process) -> None:
@@ -158,6 +190,7 @@ async def _observe_once(process: Process, fence: Expect, known: Known, usage: Us
         await known.read_lives(process.log)
     facts: list[Fact] = list(known.changes(seen))
     beats, clock = await process.presence.all(), process.clock.monotonic()
+    facts += known.descriptions(beats)
     facts += known.kinds({beat.consumer for beat in beats}, clock)
     if clock >= known.crashes_due:
         known.crashes_due = clock + CRASHES_LOOK_SECONDS

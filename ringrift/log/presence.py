@@ -28,7 +28,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     cores: int
     memory_bytes: int
     gpu: str = ""
+    gpus: int = 0
     vram_bytes: int = 0
+    """of each GPU"""
     provider: str = ""
     price_per_hour: float = 0.0
     """in the operator's currency"""
@@ -67,6 +69,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     errors: Count
     folds: dict[str, str]
     left: bool = False
+    draining: bool = False
+    """whether it takes no more work and is about to leave"""
     health: Text = ""
     """address of `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
@@ -100,10 +104,11 @@ class Seen(Struct, frozen=True):
 
     def with_beat(self, beat: Heartbeat, at: float, now: float, oldest: float) -> Seen:
         """Add the newest heartbeat of one more process, stored `at`; before `oldest`, it counts as
-        missing."""
-        runs = not beat.left and at >= oldest
+        missing. One that drains has left as far as work is concerned."""
+        leaves = beat.left or beat.draining
+        runs = not leaves and at >= oldest
         silent_seconds = min(self.silent_seconds, max(0.0, now - at))
-        return Seen(self.processes + runs, self.left and beat.left, silent_seconds)
+        return Seen(self.processes + runs, self.left and leaves, silent_seconds)
 
 
 class Presence:

@@ -43,7 +43,6 @@ LIVES: tuple[type[f.ConsumerStarted | f.ConsumerStopped], ...] = (
     f.ConsumerStarted,
     f.ConsumerStopped,
 )
-NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
 
 
 class Voters(Struct, frozen=True, kw_only=True):
@@ -217,7 +216,7 @@ async def crash_loops(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[
 async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
     """Nodes with a heartbeat, and those that are missing according to the facts."""
     state = nodes.DECIDER.initial()
-    async for event, meta in read.facts(log, *NODE_FACTS):
+    async for event, meta in read.facts(log, *nodes.FOLDED):
         state = nodes.DECIDER.evolve(state, event, Context.of(meta))
     found = {
         name: NodeView(standing=node.standing, processes=0, tier="normal")
@@ -254,7 +253,8 @@ def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> li
     found = [f"voter {name}: away or behind; look at its server" for name in away]
     for name, node in view.nodes.items():
         if node.standing in ("suspected", "degraded", "lost"):
-            remedy = "its tickets went to other nodes; restart its consumers or forget it"
+            forget = f"or run `ringrift fleet forget {name}`"
+            remedy = f"its tickets went to other nodes; restart its consumers, {forget}"
             found.append(f"node {name}: {node.standing}; {remedy}")
     for queue in view.work:
         for name in queue.missing:

@@ -64,6 +64,7 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         folds=process.fold_hashes,
         code=code_version() if process.folds else "",
         left=left,
+        draining=process.stopping,
         health=process.health_address,
         tier=tier,
         scarce=scarce or "",

@@ -36,9 +36,11 @@ _MATCHED: Facts = (f.EvaluationScored, f.EvaluationFailed, f.EvaluationAbandoned
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
 _OBSERVED: Facts = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged),
-    *(f.ConsumerPresenceChanged, f.CrashLoopChanged),
+    *(f.ConsumerPresenceChanged, f.CrashLoopChanged, f.NodeDescribed),
 )
 _SAMPLED: Facts = (f.UtilisationSampled,)
+_NODES: Facts = (f.NodeRegistered, f.NodeUnregistered, f.NodeForgotten)
+_FLEET: Facts = (*_NODES, f.NodeReserved, f.ReservationEnded, f.BreakerReset, f.NodeReleased)
 _REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -85,10 +87,9 @@ COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
     *(f.GamesRetracted, f.ReanalysisRequested, f.HyperparametersAdjusted, f.EvaluationRequested),
-    *(f.ModelKept, f.ModelDerived, f.ModelRegistered),
-    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased, f.ClusterFounded),
+    *(f.ModelKept, f.ModelDerived, f.ModelRegistered, f.ClusterFounded),
     *(f.ImportStarted, f.GamesImported, f.MatchesImported, f.MatchesRetracted, f.GameCompleted),
-    *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS),
+    *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS, *_FLEET),
 )
 
 
@@ -213,6 +214,8 @@ _SPECS = (
             "feedback.deadlock",
             "loop.retraction",
             "feedback.tuning",
+            "feedback.suspension",
+            "fleet.costs",
         ),
         own_writes=(f.GamesRetracted,),
         own_reads=(f.GamesRetracted, f.ParityRejected),
@@ -299,10 +302,8 @@ _SPECS = (
 )
 PROCESSES: dict[str, ProcessSpec] = {spec.name: spec for spec in _SPECS}
 _BY_ONCALL: Facts = (
-    *STEERING,
-    *_RETRIED,
+    *(*STEERING, *_RETRIED, *_FLEET),
     *(f.EvaluationRequested, f.ReanalysisRequested, f.HyperparametersAdjusted),
-    *(f.NodeRegistered, f.BreakerReset, f.NodeReleased),
 )
 PEOPLE = ProcessSpec(
     COMMANDS, 0, "oncall", own_writes=_BY_ONCALL, own_stores=(_BREAKERS, topology.WORK)

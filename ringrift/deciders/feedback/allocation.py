@@ -1,5 +1,5 @@
 """Shares of self-play between limits: a minimum and a cap for every config, quotas for boards and
-configs."""
+configs, and a limit for all starved configs together."""
 
 from bisect import bisect_left
 
@@ -27,10 +27,7 @@ def starvation(games: int, settings: SchedulingSettings) -> float:
 def allocate(priorities: Shares, games: dict[str, int], settings: SchedulingSettings) -> Shares:
     """Shares that sum to 1: priority times starvation, each between minimum and cap, boards and
     configs within their quotas. The minimum takes precedence over a quota."""
-    raw = {
-        config: max(max(value, PRIORITY_MIN) * starvation(games[config], settings), RAW_MIN)
-        for config, value in priorities.items()
-    }
+    raw = starved(priorities, games, settings)
     count = len(raw)
     low, cap = settings.floor / count, min(1.0, max(settings.cap, 2.0 / count))
     if not settings.quotas:
@@ -53,6 +50,22 @@ def allocate(priorities: Shares, games: dict[str, int], settings: SchedulingSett
         most_of = {name: high[name] for name in names}
         shares |= bounded(part, dict.fromkeys(names, low), most_of, of_board[board])
     return shares
+
+
+def starved(priorities: Shares, games: dict[str, int], settings: SchedulingSettings) -> Shares:
+    """Priorities times starvation, where the factors raise the starved configs together to at most
+    `starved_max` of the sum: the terms of the others would have no effect otherwise."""
+    plain = {config: max(value, PRIORITY_MIN) for config, value in priorities.items()}
+    factors = {config: starvation(games[config], settings) for config in plain}
+    needy = [config for config, factor in factors.items() if factor > 1.0]
+    raised = sum(plain[config] * factors[config] for config in needy)
+    others = sum(value for config, value in plain.items() if config not in needy)
+    limit = settings.starved_max / (1.0 - settings.starved_max) * others
+    damped = min(1.0, limit / raised) if others and raised else 1.0
+    return {
+        config: max(value * max(factors[config] * damped, 1.0), RAW_MIN)
+        for config, value in plain.items()
+    }
 
 
 def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Shares:

@@ -143,14 +143,16 @@ def _moved(
     context: Context,
     amplitude: float = 1.0,
 ) -> Reweighted:
-    """Every weight times its share of `factor`; nothing for a config that is switched off."""
+    """Every weight times its share of `factor`, where that changes one; nothing for a config that
+    is switched off."""
     if config not in state.weights:
         return
     settings, moved = context.settings.curriculum, {}
     for name, weight in state.weights.items():
         raised = weight * factor ** carried(config, name, state.gaps, settings)
         moved[name] = min(max(raised, settings.weight_min), settings.weight_max)
-    yield _fact(config, reason, amplitude, moved, context)
+    if moved != state.weights:
+        yield _fact(config, reason, amplitude, moved, context)
 
 
 def _fact(

@@ -33,6 +33,8 @@ class Loop(Struct, frozen=True, kw_only=True):
     given_up: bool = False
     """that training failed"""
     trials: int = 0
+    suspended: bool = False
+    """it is retried by `ringrift.deciders.feedback.suspension`"""
     idle_seconds: float = 0.0
     tickets: tuple[str, ...] = ()
     """with an outcome"""
@@ -50,6 +52,8 @@ class Loops(Configs[Loop], frozen=True, kw_only=True):
 
 
 DECIDER = Decider("waiting", Loops)
+DECIDER.keeps(f.SelfplaySuspended, suspended=lambda fact: True)
+DECIDER.keeps(f.SelfplayRestored, suspended=lambda fact: False)
 
 
 def _moved(item: Loop, **changes: int) -> Loop:
@@ -156,6 +160,7 @@ def unlock(state: Loops, fact: f.TickRecorded, context: Context) -> Iterator[f.D
         if (
             idle_seconds < settings.scheduling.deadlock_seconds
             or config not in settings.configs
+            or item.suspended
             or finished
             or any(context.pauses.stops(config, kind) for kind in KINDS)
         ):

@@ -1,16 +1,19 @@
-"""How is self-play shared among the configs? By a weighted mean of six terms, each 0 to 1, times a
-factor for starved configs, within limits (`ringrift.deciders.feedback.allocation`).
+"""How is self-play shared among the configs? By a weighted mean of seven terms, each 0 to 1, times
+a factor for starved configs and the operator's, within limits
+(`ringrift.deciders.feedback.allocation`).
 
-    staleness             hours since the newest shard, up to `stale_hours`
-    velocity              the pace: fast configs are worth more games
+    staleness             hours since the newest shard with samples, up to `stale_hours`
+    velocity              Elo per hour compared with the config's own history
     curriculum            weight relative to the largest one
     quality               1 - quality: poor data need replacing
     diversity             games missing compared with the config that has most
     value_of_information  uncertainty of the rating of the current network
+    efficiency            Elo for its cost compared with the other configs
 
-A config with hardly any games gets its priority times 20, 50 or 200, and every share stays between
-a minimum and a cap, so that neither one starved config nor all others together can take
-everything."""
+A config with hardly any games gets its priority times 20, 50 or 200, all of them together at most
+half of the games, and every share stays between a minimum and a cap, so that neither starved
+configs nor all others together can take everything. A suspended config
+(`ringrift.deciders.feedback.suspension`) has no priority."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,8 +26,13 @@ from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings, Settings
 
-PACES = {"regressing": 0.5, "stalled": 0.25, None: 0.5, "steady": 0.75, "fast": 1.0}
-"""a regressing config gets more than a stalled one, since it has been better before"""
+UNKNOWN = 0.5
+STALLED = 0.25
+"""term of a velocity of 0: a regressing config gets more, since it has been better before"""
+USUAL_WEIGHT = 0.1
+"""of the newest velocity in the usual one: the last ten count most"""
+ELO_PER_HOUR_MIN = 0.5
+"""least usual velocity, so that noise around 0 does not count as speed"""
 UNCERTAIN_ELO = 50.0
 """standard error of a rating that counts half as uncertain as no rating"""
 BUDGETS = ((100, 64), (500, 150), (1000, 200))
@@ -40,7 +48,13 @@ class Load(Struct, frozen=True, kw_only=True):
 
     games: int = 0
     exported_at: datetime | None = None
-    pace: f.Pace | None = None
+    """of the newest shard with new samples"""
+    velocity: float | None = None
+    """Elo per hour"""
+    usual: float = 0.0
+    """mean size of the velocities so far, newer ones count more; 0 before the first"""
+    efficiency: f.EfficiencyMeasured | None = None
+    suspended: bool = False
     quality: float = 0.5
     current: str | None = None
     error: float | None = None
@@ -57,7 +71,9 @@ class Loads(Configs[Load], frozen=True, kw_only=True):
 
 
 DECIDER = Decider("scheduling", Loads, wakes=(f.SettingsChanged, f.TickRecorded))
-DECIDER.keeps(f.VelocityChanged, pace=lambda fact: fact.pace)
+DECIDER.keeps(f.EfficiencyMeasured, efficiency=lambda fact: fact)
+DECIDER.keeps(f.SelfplaySuspended, suspended=lambda fact: True)
+DECIDER.keeps(f.SelfplayRestored, suspended=lambda fact: False)
 DECIDER.keeps(f.QualityAssessed, quality=lambda fact: fact.adjusted)
 DECIDER.keeps(f.CurriculumReweighted, weights=lambda fact: fact.weights)
 DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
@@ -72,13 +88,22 @@ def played(item: Load, fact: f.SelfplayFinished) -> Load:
 
 
 @DECIDER.evolves
+def moved(item: Load, fact: f.VelocityChanged) -> Load:
+    if fact.elo_per_hour is None:
+        return replace(item, velocity=None)
+    size = abs(fact.elo_per_hour)
+    usual = item.usual + USUAL_WEIGHT * (size - item.usual) if item.usual else size
+    return replace(item, velocity=fact.elo_per_hour, usual=usual)
+
+
+@DECIDER.evolves
 def exported(item: Load, fact: f.ShardExported, context: Context) -> Load:
     if fact.supersedes is not None:
         return item
     item = replace(item, games=item.games + fact.imported)
     # imported games are old, however new their shard is
     old = fact.imported and fact.imported == fact.games
-    return item if old else replace(item, exported_at=context.time)
+    return item if old or not fact.samples else replace(item, exported_at=context.time)
 
 
 @DECIDER.evolves
@@ -101,7 +126,13 @@ def share_out(state: Loads, context: Context) -> Iterator[f.AllocationDecided]:
         return
     terms = terms_of(state, context.settings, context.time)
     games = {config: state.configs.get(config, Load()).games for config in terms}
-    priorities = {config: priority(values, settings) for config, values in terms.items()}
+    factors = {name: float(by) for name, by in (one.split("=") for one in settings.priorities)}
+    priorities = {
+        config: 0.0
+        if state.configs.get(config, Load()).suspended
+        else priority(values, settings) * factors.get(config, 1.0)
+        for config, values in terms.items()
+    }
     shares = allocate(priorities, games, settings)
     if _differ(shares, state.shares, settings.change_min):
         yield f.AllocationDecided(
@@ -118,11 +149,13 @@ def _differ(shares: Shares, before: Shares, change_min: float) -> bool:
 
 
 def terms_of(state: Loads, settings: Settings, now: datetime) -> dict[str, dict[str, float]]:
-    """The six terms of every config, each 0 to 1."""
+    """The seven terms of every config, each 0 to 1."""
     items = {config: state.configs.get(config, Load()) for config in settings.configs}
     weights = {config: state.weights.get(config, 1.0) for config in items}
     heaviest, most = max(weights.values()), max(1, *(item.games for item in items.values()))
     stale_hours = settings.scheduling.stale_hours
+    gains = gains_of(items)
+    mean = sum(gains.values()) / len(gains) if gains else 0.0
     terms = {}
     for config, item in items.items():
         error, hours = item.error, stale_hours  # a config without a shard counts as stale
@@ -130,13 +163,37 @@ def terms_of(state: Loads, settings: Settings, now: datetime) -> dict[str, dict[
             hours = (now - item.exported_at).total_seconds() / 3600.0
         terms[config] = {
             "staleness": min(max(hours / stale_hours, 0.0), 1.0),
-            "velocity": PACES[item.pace],
+            "velocity": velocity_term(item.velocity, item.usual),
             "curriculum": weights[config] / heaviest,
             "quality": 1.0 - item.quality,
             "diversity": 1.0 - item.games / most,
             "value_of_information": 1.0 if error is None else error / (error + UNCERTAIN_ELO),
+            "efficiency": UNKNOWN,
         }
+        if config in gains and mean > 0.0:
+            terms[config]["efficiency"] = gains[config] / (gains[config] + mean)
     return terms
+
+
+def velocity_term(now: float | None, usual: float) -> float:
+    """0.25 at a standstill, 0.625 at the usual velocity of the config, towards 1 above it, and
+    towards 0.5 the faster it gets weaker; continuous and rising with the size of the velocity."""
+    if now is None:
+        return UNKNOWN
+    size = abs(now) / (abs(now) + max(usual, ELO_PER_HOUR_MIN))
+    return STALLED + (1.0 - STALLED if now > 0.0 else STALLED) * size
+
+
+def gains_of(items: dict[str, Load]) -> dict[str, float]:
+    """Elo gained for its cost by each config that was measured: for money if all of them cost
+    some, else for hours of nodes; at least 0."""
+    known = {name: item.efficiency for name, item in items.items() if item.efficiency}
+    paid = all(one.elo_per_cost is not None for one in known.values())
+    gains = {
+        name: (one.elo_per_cost or 0.0) if paid else one.elo_per_node_hour
+        for name, one in known.items()
+    }
+    return {name: max(gain, 0.0) for name, gain in gains.items()}
 
 
 def priority(terms: dict[str, float], settings: SchedulingSettings) -> float:

@@ -1,22 +1,27 @@
-"""Which node does what? Every registered node is assigned kinds of work
+"""Which node does what? Every node of the fleet is assigned kinds of work
 (`ringrift.deciders.fleet.placement`), and may be taken for a training.
 
 A training that waits too long takes another node from self-play, until no training has waited for
 a while; trainers play too while no training waits.
 
-A node that was registered and does not start is left out after the silence that makes a node
-suspected. Nodes that were never registered are assigned nothing and take the work of their
-processes: a laptop, a small cluster. A suspected node is left out until it returns, a quarantined
-one until it is released."""
+The fleet are the nodes that the operator registered, and those that name a provider or a price
+themselves. Others are assigned nothing and take the work of their processes: a laptop, a small
+cluster. Only nodes with a heartbeat count, so that one that never started, left, drains or
+vanished keeps no work from the others. A quarantined node counts neither: it keeps one kind of
+work, so that a probe can end its quarantine, unless an audit quarantined it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.durations import Durations
-from ringrift.deciders.fleet.placement import Fleet, FleetNode
+from ringrift.deciders.fleet.placement import Fleet, FleetNode, Kinds
+from ringrift.deciders.fleet.troubles import BREAKER_LASTS
 from ringrift.deciders.kit import Context, Decider, Struct, changed, noted, replace
 from ringrift.events import Settings, facts as f
 
+OWN = "own"
+"""provider of a node that names none"""
 TICKET_SECONDS_MIN = 1.0
 """shorter tickets spend their time on the queue"""
 
@@ -25,9 +30,12 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """The nodes by name, the duration of work, and since when the training of a config waits."""
 
     nodes: dict[str, FleetNode] = {}
-    joined: tuple[str, ...] = ()
-    """nodes that are present, registered or not"""
+    joined: dict[str, bool] = {}
+    """nodes that are present, of the fleet or not"""
+    broken: dict[str, datetime] = {}
+    """when the breakers that are open were opened, by target"""
     quarantined: tuple[str, ...] = ()
+    """nodes that an audit quarantined"""
     play: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
@@ -44,34 +52,87 @@ DECIDER.keeps(f.TickRecorded, minute=lambda fact: fact.minute)
 
 
 @DECIDER.evolves
-def registered(state: FleetView, fact: f.NodeRegistered, context: Context) -> FleetView:
-    known = state.nodes.get(fact.node)
-    awaited_since = None if fact.node in state.joined else context.time
-    new = FleetNode(registered=fact, awaited_since=awaited_since)
-    node = replace(known, registered=fact) if known else new
+def registered(state: FleetView, fact: f.NodeRegistered) -> FleetView:
+    new = FleetNode(registered=fact, present=fact.node in state.joined)
+    node = replace(state.nodes.get(fact.node, new), registered=fact, by_operator=True)
     return replace(state, nodes={**state.nodes, fact.node: node})
 
 
 @DECIDER.evolves
-def seen(state: FleetView, fact: f.NodeSuspected | f.NodeJoined) -> FleetView:
-    present = isinstance(fact, f.NodeJoined)
-    joined = tuple(name for name in state.joined if name != fact.node)
-    if present:
-        joined = (*joined, fact.node)
-    nodes = changed(state.nodes, fact.node, present=present, awaited_since=None)
+def described(state: FleetView, fact: f.NodeDescribed) -> FleetView:
+    said = f.NodeRegistered(
+        node=fact.node,
+        provider=fact.provider,
+        accelerator=fact.accelerator,
+        vram_gib=fact.vram_gib,
+        cost_per_hour=fact.cost_per_hour,
+        kinds=fact.kinds,
+    )
+    known = state.nodes.get(fact.node)
+    if known is None and not (fact.rented and fact.kinds):
+        return state
+    node = known or FleetNode(registered=said, present=fact.node in state.joined)
+    until, kinds = node.registered.reserved_until_minute, node.registered.reserved_for
+    kept = replace(said, reserved_for=kinds, reserved_until_minute=until)
+    node = replace(node, described=said, registered=node.registered if node.by_operator else kept)
+    return replace(state, nodes={**state.nodes, fact.node: node})
+
+
+@DECIDER.evolves
+def unregistered(state: FleetView, fact: f.NodeUnregistered) -> FleetView:
+    node = state.nodes.get(fact.node)
+    if node is None:
+        return state
+    # nothing is known of a node that says nothing, so it may do all and costs nothing
+    unknown = f.NodeRegistered(
+        node=fact.node,
+        provider=OWN,
+        accelerator=node.registered.accelerator,
+        vram_gib=0.0,
+        cost_per_hour=0.0,
+    )
+    nodes = changed(state.nodes, fact.node, registered=node.described or unknown, by_operator=False)
+    return replace(state, nodes=nodes)
+
+
+@DECIDER.evolves
+def forgotten(state: FleetView, fact: f.NodeForgotten) -> FleetView:
+    if fact.node in state.joined:
+        return state
+    left = {name: node for name, node in state.nodes.items() if name != fact.node}
+    return replace(state, nodes=left)
+
+
+@DECIDER.evolves
+def reserved(state: FleetView, fact: f.NodeReserved | f.ReservationEnded) -> FleetView:
+    node = state.nodes.get(fact.node)
+    if node is None:
+        return state
+    item = replace(node.registered, reserved_for=(), reserved_until_minute=0)
+    if isinstance(fact, f.NodeReserved):
+        until = fact.until_minute
+        item = replace(item, reserved_for=fact.kinds, reserved_until_minute=until)
+    return replace(state, nodes=changed(state.nodes, fact.node, registered=item))
+
+
+@DECIDER.evolves
+def seen(state: FleetView, fact: f.NodePresenceChanged) -> FleetView:
+    joined = {name: True for name in state.joined if name != fact.node}
+    if fact.present:
+        joined[fact.node] = True
+    nodes = changed(state.nodes, fact.node, present=fact.present)
     return replace(state, nodes=nodes, joined=joined)
 
 
 @DECIDER.evolves
-def awaited(state: FleetView, fact: f.TickRecorded, context: Context) -> FleetView:
-    # a node that was registered and never started would keep work from those that run
-    patience = context.settings.operation.node_suspected_seconds
-    missing = {
-        name: replace(node, present=False, awaited_since=None)
-        for name, node in state.nodes.items()
-        if node.awaited_since and (context.time - node.awaited_since).total_seconds() > patience
+def broke(state: FleetView, fact: f.BreakerOpened | f.BreakerReset, context: Context) -> FleetView:
+    oldest = context.time - BREAKER_LASTS  # those that expired leave no fact
+    broken = {
+        target: at for target, at in state.broken.items() if target != fact.target and at > oldest
     }
-    return replace(state, nodes=state.nodes | missing) if missing else state
+    if isinstance(fact, f.BreakerOpened):
+        broken[fact.target] = context.time
+    return replace(state, broken=broken)
 
 
 @DECIDER.evolves
@@ -123,9 +184,8 @@ def assigned(state: FleetView, fact: f.NodeAssigned, context: Context) -> FleetV
 def assign(
     state: FleetView,
     fact: f.SettingsChanged
-    | f.NodeRegistered
-    | f.NodeSuspected
-    | f.NodeJoined
+    | f.FleetChange
+    | f.NodePresenceChanged
     | f.NodeQuarantined
     | f.NodeReleased
     | f.TickRecorded,
@@ -134,16 +194,17 @@ def assign(
     """Assign what is new, after a change of the fleet and every minute."""
     if not state.nodes:
         return
-    fleet, settings = fleet_of(state, context.settings), context.settings.scheduling
+    sick = _quarantined(state, context)
+    fleet, settings = fleet_of(state, context.settings, sick), context.settings.scheduling
     taken = _preempted(state, fleet, context)
     trainers = _still_training(state, context)
     wanted = fleet.assign((*trainers, taken) if taken else trainers, enough(context.settings))
+    wanted |= {name: (kinds, "quarantined: it takes only probes") for name, kinds in sick.items()}
+    wanted |= {name: ((), "quarantined") for name in state.quarantined if name in state.nodes}
     for name, (kinds, why) in wanted.items():
         node, current = state.nodes[name], state.nodes[name].assignment
         if current is not None and current.preempts and node.present and state.waiting:
             continue  # until the training runs on it
-        if name in state.quarantined:
-            why = "quarantined"
         if name == taken:
             kinds, why = ("training",), "a training has waited for too long"
         seconds = settings.ticket_seconds
@@ -162,8 +223,8 @@ def assign(
             )
 
 
-def fleet_of(state: FleetView, settings: Settings) -> Fleet:
-    """The fleet as placement needs it."""
+def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {}) -> Fleet:
+    """The fleet as placement needs it, without the nodes that are `sick`."""
     nodes = state.nodes
     sorts = {
         name: (item.registered.accelerator, item.registered.speed) for name, item in nodes.items()
@@ -174,11 +235,23 @@ def fleet_of(state: FleetView, settings: Settings) -> Fleet:
         allowed={
             name: node.allowed(state.minute)
             for name, node in nodes.items()
-            if node.present and name not in state.quarantined
+            if node.present and name not in sick and name not in state.quarantined
         },
         slowness={name: found[sort] for name, sort in sorts.items()},
         settings=settings.scheduling,
     )
+
+
+def _quarantined(state: FleetView, context: Context) -> dict[str, Kinds]:
+    """The present nodes in quarantine, with the one kind of work that they probe."""
+    oldest = context.time - BREAKER_LASTS
+    targets = {target for target, at in state.broken.items() if at > oldest}
+    found = {}
+    for name, node in state.nodes.items() if targets else ():
+        if node.present and node_target(name) in targets and name not in state.quarantined:
+            allowed = node.allowed(state.minute)
+            found[name] = ("selfplay",) if "selfplay" in allowed else allowed[:1]
+    return found
 
 
 def enough(settings: Settings) -> int:

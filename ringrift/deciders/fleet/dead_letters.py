@@ -7,9 +7,10 @@ without it, and a retry would repeat its work."""
 
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 from typing import TypedDict
 
-from ringrift.deciders.kit import Context, Decider, Struct, changed, replace, successor
+from ringrift.deciders.kit import Context, Decider, Struct, replace, successor
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
@@ -56,6 +57,9 @@ class DeadLetters(Struct, frozen=True, kw_only=True):
 
     unresolved: dict[str, DeadLetter] = {}
     resolved: int = 0
+    due: dict[str, float] = {}
+    """when something is to be decided about a letter, in seconds since 1970, for those that are
+    neither retried now nor left to a person: every event looks at these, and at no others"""
 
 
 DECIDER = Decider("dead-letters", DeadLetters)
@@ -67,51 +71,57 @@ def stored(state: DeadLetters, fact: f.DeadLetterStored, context: Context) -> De
         return state
     since, answered = context.time.timestamp(), fact.failure_recorded
     new = DeadLetter(**identity(fact), reason=fact.reason, since=since, answered=answered)
-    return replace(state, unresolved={**state.unresolved, key_of(fact): new})
+    return _with(state, key_of(fact), new, context)
 
 
 @DECIDER.evolves
 def retried(state: DeadLetters, fact: f.DeadLetterRetryRequested, context: Context) -> DeadLetters:
-    now = context.time.timestamp()
-    return _with(state, fact, attempts=fact.attempt, waiting=True, since=now)
+    return _changed(state, fact, context, attempts=fact.attempt, waiting=True)
 
 
 @DECIDER.evolves
 def failed(state: DeadLetters, fact: f.DeadLetterRetryFailed, context: Context) -> DeadLetters:
-    now = context.time.timestamp()
-    return _with(state, fact, waiting=False, reason=fact.reason, since=now)
+    return _changed(state, fact, context, waiting=False, reason=fact.reason)
 
 
 @DECIDER.evolves
-def escalated(state: DeadLetters, fact: f.DeadLetterEscalated) -> DeadLetters:
-    return _with(state, fact, escalated=True)
+def escalated(state: DeadLetters, fact: f.DeadLetterEscalated, context: Context) -> DeadLetters:
+    return _changed(state, fact, context, escalated=True)
 
 
 @DECIDER.evolves
 def resolved(state: DeadLetters, fact: f.DeadLetterResolved) -> DeadLetters:
-    left = {key: letter for key, letter in state.unresolved.items() if key != key_of(fact)}
-    count = state.resolved + len(state.unresolved) - len(left)
-    return replace(state, unresolved=left, resolved=count)
+    left, due = dict(state.unresolved), dict(state.due)
+    known = left.pop(key_of(fact), None) is not None
+    due.pop(key_of(fact), None)
+    return replace(state, unresolved=left, resolved=state.resolved + known, due=due)
 
 
 @DECIDER.decides
 def retry(state: DeadLetters, fact: f.Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
-    settings, now = context.settings.operation, context.time.timestamp()
-    due = (one for letter in state.unresolved.values() for one in _due(letter, settings, now))
-    return islice(due, DUE_MAX)
+    now = context.time.timestamp()
+    due = (key for key, at in state.due.items() if at <= now)
+    for letter in (state.unresolved[key] for key in islice(due, DUE_MAX)):
+        if _left_to_a_person(letter, context.settings.operation):
+            attempts, reason = letter.attempts, letter.reason
+            yield f.DeadLetterEscalated(**identity(letter), attempts=attempts, reason=reason)
+        else:
+            yield f.DeadLetterRetryRequested(**identity(letter), attempt=successor(letter.attempts))
 
 
-def _due(letter: DeadLetter, settings: OperationSettings, now: float) -> Due:
-    if letter.escalated:
-        return
-    exhausted = letter.attempts >= settings.dead_letter_retries and not letter.waiting
+def _left_to_a_person(letter: DeadLetter, settings: OperationSettings) -> bool:
+    return letter.answered or letter.attempts >= settings.dead_letter_retries
+
+
+def _due(letter: DeadLetter, settings: OperationSettings) -> float:
+    """When something is to be decided about a letter, in seconds since 1970."""
+    if letter.escalated or (letter.waiting and not letter.answered):
+        return inf
+    if _left_to_a_person(letter, settings):
+        return letter.since
     wait = settings.dead_letter_retry_seconds * RETRY_GROWTH ** min(letter.attempts, GROWN_MAX)
-    if letter.answered or exhausted:
-        attempts, reason = letter.attempts, letter.reason
-        yield f.DeadLetterEscalated(**identity(letter), attempts=attempts, reason=reason)
-    elif not letter.waiting and now - letter.since >= wait:
-        yield f.DeadLetterRetryRequested(**identity(letter), attempt=successor(letter.attempts))
+    return letter.since + wait
 
 
 def identity(letter: DeadLetter | f.DeadLetterFact) -> Identity:
@@ -125,5 +135,19 @@ def key_of(fact: f.DeadLetterFact) -> str:
     return f"{fact.consumer}/{fact.stream}/{fact.seq}"
 
 
-def _with(state: DeadLetters, fact: f.DeadLetterFact, **changes: object) -> DeadLetters:
-    return replace(state, unresolved=changed(state.unresolved, key_of(fact), **changes))
+def _changed(
+    state: DeadLetters, fact: f.DeadLetterFact, context: Context, **changes: object
+) -> DeadLetters:
+    known = state.unresolved.get(key_of(fact))
+    if known is None:
+        return state
+    letter: DeadLetter = replace(known, since=context.time.timestamp(), **changes)
+    return _with(state, key_of(fact), letter, context)
+
+
+def _with(state: DeadLetters, key: str, letter: DeadLetter, context: Context) -> DeadLetters:
+    due, at = dict(state.due), _due(letter, context.settings.operation)
+    due.pop(key, None)
+    if at < inf:
+        due[key] = at
+    return replace(state, unresolved={**state.unresolved, key: letter}, due=due)

@@ -1,6 +1,9 @@
 """Which nodes are present? A node joins with its first heartbeat, and is suspected, degraded, then
 lost as its silence grows (requirement G16.13).
 
+A node that stood by when it fell silent was given back and is not missed, nor is one that the
+operator forgot.
+
 The monitor records when heartbeats begin and end (`NodePresenceChanged`). Time comes with every
 event, so any fact moves the clock; a recorded tick does so in a quiet log."""
 
@@ -31,6 +34,8 @@ class Node(Struct, frozen=True, kw_only=True):
     """whether `NodeJoined` was recorded since it came"""
     returns: bool = False
     """whether it was suspected before it came"""
+    stands_by: bool = False
+    """whether it had no work to do while it was present"""
 
 
 class Nodes(Struct, frozen=True, kw_only=True):
@@ -39,6 +44,11 @@ class Nodes(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Node] = {}
 
 
+FOLDED = (
+    *(f.NodePresenceChanged, f.NodeAssigned, f.NodeForgotten),
+    *(f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost),
+)
+"""what changes the state; other facts only move the clock"""
 DECIDER = Decider("nodes", Nodes)
 
 
@@ -51,11 +61,27 @@ def observed(state: Nodes, fact: f.NodePresenceChanged, context: Context) -> Nod
         announced = before is not None and before.announced and not missed
         node = Node(standing="present", announced=announced, returns=missed)
         return Nodes(nodes={**others, fact.node: node})
-    if fact.left or before is None:  # a node that stopped in an orderly way is not missed
+    if fact.left or before is None or before.stands_by:  # stopped in an orderly way, or given back
         return Nodes(nodes=others)
     since = context.time.timestamp() - fact.silent_seconds
     node = replace(before, standing="silent", silent_since=since)
     return Nodes(nodes={**state.nodes, fact.node: node})
+
+
+@DECIDER.evolves
+def assigned(state: Nodes, fact: f.NodeAssigned) -> Nodes:
+    node = state.nodes.get(fact.node)
+    if node is None or node.standing != "present":
+        return state
+    return Nodes(nodes=changed(state.nodes, fact.node, stands_by=not fact.kinds))
+
+
+@DECIDER.evolves
+def forgotten(state: Nodes, fact: f.NodeForgotten) -> Nodes:
+    node = state.nodes.get(fact.node)
+    if node is None or node.standing == "present":
+        return state
+    return Nodes(nodes={name: one for name, one in state.nodes.items() if name != fact.node})
 
 
 @DECIDER.evolves
@@ -77,6 +103,8 @@ def judge(state: Nodes, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined
         if node.standing == "present":
             if not node.announced:
                 yield f.NodeJoined(node=name, rejoined=node.returns)
+            continue
+        if node.standing == "lost":
             continue
         silent = min(now - node.silent_since, f.VALUE_MAX)
         due = standing_after(silent, context.settings.operation)

@@ -8,7 +8,6 @@
 Speeds are estimates, so every threshold has a hysteresis."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -22,12 +21,14 @@ HYSTERESIS = 0.85
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):
-    """A registered node, whether it is present, and its newest assignment."""
+    """A node of the fleet, whether it is present, and its newest assignment."""
 
     registered: f.NodeRegistered
-    present: bool = True
-    awaited_since: datetime | None = None
-    """when it was registered, until it starts for the first time"""
+    """by the operator, else as it describes itself"""
+    described: f.NodeRegistered | None = None
+    """what it says of itself"""
+    by_operator: bool = False
+    present: bool = False
     assignment: f.NodeAssigned | None = None
 
     def allowed(self, minute: int) -> Kinds:

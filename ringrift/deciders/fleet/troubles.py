@@ -64,6 +64,13 @@ RULES = (
     _failure(
         "training timed out", (f.TrainingTimedOut,), (f.TrainingFinished,), "{0.ticket} is silent"
     ),
+    _failure(
+        "self-play suspended",
+        (f.SelfplaySuspended,),
+        (f.SelfplayRestored,),
+        "{0.failures} trainings failed in a row ({0.why}): it is retried in "
+        "{0.retry_seconds:,.0f} s, or once it is tuned (`ringrift tune`)",
+    ),
     _failure("evaluation failed", (f.EvaluationFailed,), (f.EvaluationScored,), _GENERATION),
     _failure(
         "earlier network used",
@@ -168,8 +175,9 @@ RULES = (
     _observed(
         "node missing",
         (f.NodeSuspected, f.NodeDegraded, f.NodeLost),
-        (f.NodeJoined, f.NodePresenceChanged),
-        "silent for {0.silent_seconds:,.0f} s: restart its consumers or forget it",
+        (f.NodeJoined, f.NodePresenceChanged, f.NodeForgotten),
+        "silent for {0.silent_seconds:,.0f} s: restart its consumers, or run `ringrift fleet "
+        "forget {0.node}`",
     ),
     _observed(
         "voters missing",

@@ -72,5 +72,10 @@ def timed_out(item: Attempts, fact: f.TrainingTimedOut) -> Attempts:
 
 
 @ATTEMPTS.evolves
+def retried(item: Attempts, fact: f.TrainingRetried) -> Attempts:
+    return item if item.running else replace(item, count=ATTEMPTS_MAX - 1, failed=True)
+
+
+@ATTEMPTS.evolves
 def deadlock_broken(item: Attempts, fact: f.DeadlockBroken) -> Attempts:
     return replace(item, count=0, failed=False, running=None)

@@ -3,7 +3,7 @@
     pressure    too many matches wait: until most are played
     cool-down   this config was trained a moment ago, by its pace, and no trainer is free: others
                 are trained first
-    stale data  the newest shard is a day old: the generation plays on
+    stale data  the newest shard with samples is a day old: the generation plays on
     quality     the data, with the newest shard, are poor: the generation plays on, at most three
                 times; checked again with each assessment and each tick
 
@@ -79,7 +79,7 @@ def planned(item: Readiness, fact: f.SelfplayPlanned) -> Readiness:
 
 @READINESS.evolves
 def exported(item: Readiness, fact: f.ShardExported, context: Context) -> Readiness:
-    if fact.supersedes or (fact.imported and fact.games == fact.imported):
+    if fact.supersedes or not fact.samples or (fact.imported and fact.games == fact.imported):
         return item
     return replace(item, exported_at=context.time, unassessed=fact.digest if fact.summary else None)
 

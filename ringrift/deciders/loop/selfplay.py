@@ -69,6 +69,8 @@ class Play(Struct, frozen=True, kw_only=True):
     boost: float = exploration.USUAL
     gap: float | None = None
     """Elo of the current network above the heuristic"""
+    suspended: bool = False
+    """its trainings fail again and again"""
     blocked: bool = False
     """this generation must play more games before it is trained on"""
     again: bool = False
@@ -96,6 +98,8 @@ DECIDER = Decider("selfplay", Plays, parts=(PROGRESS,), wakes=STEERING)
 DECIDER.keeps(f.ModelRolledBack, model=lambda fact: fact.current)
 DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
 DECIDER.keeps(f.VelocityChanged, gap=lambda fact: fact.elo_above_heuristic)
+DECIDER.keeps(f.SelfplaySuspended, suspended=lambda fact: True)
+DECIDER.keeps(f.SelfplayRestored, suspended=lambda fact: False)
 DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
 
 
@@ -234,7 +238,8 @@ def _plan(
 def _on(config: str, item: Play, context: Context) -> bool:
     last = context.settings.generations
     finished, paused = last and item.generation >= last, context.pauses.stops(config, "selfplay")
-    return config in context.settings.configs and not paused and not finished
+    on = config in context.settings.configs and not item.suspended
+    return on and not paused and not finished
 
 
 def _due(config: str, item: Play, context: Context) -> bool:

@@ -86,8 +86,53 @@ class NodeRegistered(NodeFact, subject="node.{node}.registered"):
     reserved_until_minute: Count = 0
 
 
+class NodeDescribed(NodeFact, subject="node.{node}.described"):
+    """What a node says of itself in its heartbeat, as the monitor observed; a registration
+    overrides it.
+
+    `rented`: it names a provider or a price, so it is assigned work as a registered node is.
+    `version` is that of the program, with its commit if it runs from a checkout."""
+
+    provider: Token
+    accelerator: Name
+    gpus: Count
+    cores: Count
+    vram_gib: NonNegative
+    cost_per_hour: NonNegative
+    kinds: WorkKinds
+    rented: bool
+    version: Text
+
+
+class NodeUnregistered(NodeFact, subject="node.{node}.unregistered"):
+    """The registration of a node counts no more; what it says of itself does."""
+
+    why: Text
+
+
+class NodeForgotten(NodeFact, subject="node.{node}.forgotten"):
+    """An absent node was given back: it is neither registered nor missed. One that is present when
+    this is read stays as it is."""
+
+    why: Text
+
+
+class NodeReserved(NodeFact, subject="node.{node}.reserved"):
+    """A node does `kinds` only, until a minute of `TickRecorded`."""
+
+    kinds: WorkKinds
+    until_minute: Count
+    why: Text
+
+
+class ReservationEnded(NodeFact, subject="node.{node}.reservation-ended"):
+    """A reserved node does again what it may."""
+
+    why: Text
+
+
 class NodeAssigned(NodeFact, subject="node.{node}.assigned"):
-    """A registered node takes tickets of `kinds` from now on; with none it stands by and may be
+    """A node of the fleet takes tickets of `kinds` from now on; with none it stands by and may be
     returned to its provider.
 
     `ticket_seconds` is the intended duration of its tickets. With `preempts` it hands back tickets
@@ -175,3 +220,16 @@ class QuorumLevelChanged(Fact, subject="quorum.all.level-changed"):
     previous: QuorumLevel
     voters: Count
     alive: Count
+
+
+FleetChange = (
+    NodeRegistered
+    | NodeDescribed
+    | NodeUnregistered
+    | NodeForgotten
+    | NodeReserved
+    | ReservationEnded
+    | BreakerOpened
+    | BreakerReset
+)
+"""what changes which nodes there are and what they may do, besides their presence"""

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import Struct
+
 from ringrift.events.facts.vocabulary import *
 from ringrift.events.settings import Settings
 
@@ -74,6 +76,47 @@ class AllocationDecided(Fact, subject="allocation.all.decided"):
 
     def __post_init__(self) -> None:
         law(not self.shares or abs(sum(self.shares.values()) - 1.0) < 1e-6, "shares sum to 1")
+
+
+class Spent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Games or trainings of one kind of work, and what they cost, in the operator's currency."""
+
+    units: Count
+    node_seconds: NonNegative
+    cost: NonNegative
+
+
+class EfficiencyMeasured(ConfigDecision, subject="cost.{config}.efficiency-measured"):
+    """Elo above the heuristic that a config gained in the last `hours`, and what it spent for that;
+    `elo_per_cost` is None if its nodes cost nothing. `spent` is the sum since its beginning."""
+
+    hours: Above0
+    node_hours: Above0
+    cost: NonNegative
+    elo_gained: Finite
+    elo_per_hour: Finite
+    elo_per_node_hour: Finite
+    elo_per_cost: Finite | None
+    spent: dict[WorkKind, Spent]
+
+
+class SelfplaySuspended(ConfigDecision, subject="suspension.{config}.selfplay-suspended"):
+    """`failures` trainings of the config failed in a row, the last one for the reason `why`, so it
+    plays no more; its next training is in `retry_seconds`."""
+
+    failures: Count
+    retry_seconds: Above0
+    why: Text
+
+
+class TrainingRetried(ConfigDecision, subject="suspension.{config}.training-retried"):
+    """A suspended config trains once more on the samples that it has; retry number `retry`."""
+
+    retry: Positive
+
+
+class SelfplayRestored(ConfigDecision, subject="suspension.{config}.selfplay-restored"):
+    """A training of a suspended config finished, so it plays again."""
 
 
 class ArchitectureSharesDecided(ConfigDecision, subject="architecture.{config}.shares-decided"):

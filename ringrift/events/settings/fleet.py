@@ -14,7 +14,7 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     staleness: kinds.PositiveFloat = 0.15
     """of the time since the last shard (requirement G14.02)"""
     velocity: kinds.PositiveFloat = 0.10
-    """of the pace at which strength grows (requirement G14.03)"""
+    """of how fast its strength grows by its own history (requirement G14.03)"""
     curriculum: kinds.PositiveFloat = 0.20
     """of the weight that the curriculum gives (requirement G14.04)"""
     quality: kinds.PositiveFloat = 0.15
@@ -23,6 +23,9 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """of the games that it lacks compared with the config with most (requirement G14.06)"""
     value_of_information: kinds.PositiveFloat = 0.05
     """of how uncertain its rating is (requirement G14.07)"""
+    efficiency: kinds.PositiveFloat = 0.10
+    """of the Elo that it gains for its cost, compared with the other configs; as much as velocity,
+    which compares it with itself"""
 
 
 class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +50,19 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     which quality is judged with full confidence"""
     critical_factor: kinds.PositiveFloat = 20.0
     """factor on the priority of a config with fewer than `critical_games`"""
+    starved_max: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.5
+    """largest part of self-play to which these factors raise the starved configs together: with two
+    of twelve configs starved, the others stood at their floors whatever their terms"""
+    priorities: tuple[kinds.Priority, ...] = ()
+    """factor on the priority of a config, such as `hex8_2p=2` (`ringrift tune --priority`;
+    requirement G14.11)"""
+    failures_max: kinds.Positive = 6
+    """failed trainings in a row after which self-play of a config is suspended: two rounds of
+    attempts (requirement G17.10)"""
+    retry_hours: kinds.Hours = 1.0
+    """time after which a suspended config trains once more; twice as long after each failure"""
+    retry_hours_max: kinds.Hours = 24.0
+    """longest such time"""
     floor: kinds.Fraction = 0.25
     """least share of self-play of a config, as a part of an equal share (requirement G14.10)"""
     cap: kinds.Fraction = 0.4
@@ -91,7 +107,9 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
         kinds.rising(self, "ultra_games", "emergency_games", "critical_games")
         kinds.rising(self, "critical_factor", "emergency_factor", "ultra_factor")
         kinds.rising(self, "floor", "cap")
+        kinds.rising(self, "retry_hours", "retry_hours_max")
         kinds.distinct(self, "quotas")
+        kinds.distinct(self, "priorities")
 
 
 class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -48,6 +48,13 @@ Quota = Annotated[
         "a board or config and the largest share of self-play it may have, such as square8=0.3",
     ),
 ]
+Priority = Annotated[
+    str,
+    matching(
+        f"{_BOARD}_[234]p=(?:[0-9]{{1,3}}(?:[.][0-9]{{1,3}})?)",
+        "a config and a factor on its priority, such as hex8_2p=2",
+    ),
+]
 Architecture = Annotated[
     str, matching(f"(?:{_ARCHITECTURE})", "the name of an architecture, such as v2-micro")
 ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from statistics import median
 
 from ringrift.events import Fact
@@ -28,6 +27,7 @@ from ringrift.tools.simulation import liars
 from ringrift.tools.simulation.clock import START
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.fleet import Fleet
+from ringrift.tools.simulation.promises import REACTION_SECONDS_MAX, Property, of_fleet, seconds_up
 
 UTILISATION_MIN = 0.85
 """Requirement G14.21."""
@@ -38,8 +38,6 @@ RECOVERY_HOURS_MAX = 6.0
 generation of the largest board."""
 CAUGHT_GAMES_MAX = 2_000
 """Of a node that forges a twentieth of its games."""
-REACTION_SECONDS_MAX = 60.0
-"""Of each loop; decisions that wait for time wait for a tick at most."""
 LOOPS: dict[str, tuple[type[Fact], type[Fact]]] = {
     "quality to training": (QualityAssessed, TrainingRequested),
     "velocity to self-play": (VelocityChanged, AllocationDecided),
@@ -61,16 +59,6 @@ class Reaction:
     seconds_p50: float
     seconds_max: float
     seconds_bound: float = REACTION_SECONDS_MAX
-
-
-@dataclass(kw_only=True)
-class Property:
-    """A promise, whether it held, and the evidence; `held` is None if this run could not test
-    it."""
-
-    name: str
-    held: bool | None
-    found: str
 
 
 @dataclass(kw_only=True)
@@ -170,7 +158,7 @@ def reactions(fleet: Fleet) -> Iterator[Reaction]:
                 continue
             caused_by, since = events[meta.cause]
             if isinstance(caused_by, cause):
-                times.append(_seconds_up(fleet.faults, since, meta.time))
+                times.append(seconds_up(fleet.faults, since, meta.time))
         yield Reaction(
             loop=loop,
             answers=len(times),
@@ -179,25 +167,12 @@ def reactions(fleet: Fleet) -> Iterator[Reaction]:
         )
 
 
-def _seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> float:
-    """Seconds between two moments during which the deciders ran."""
-    down = 0.0
-    for fault in faults:
-        if fault.what == "coordinator":
-            since = START + timedelta(hours=fault.at_hours)
-            until = since + timedelta(hours=fault.hours)
-            down += max(0.0, (min(end, until) - max(begin, since)).total_seconds())
-    return (end - begin).total_seconds() - down
-
-
 def _properties(fleet: Fleet, unaware: Fleet | None) -> Iterator[Property]:
-    (least, share), last = _least(fleet), fleet.samples[-1]
-    floor = fleet.settings.scheduling.floor / len(fleet.settings.configs)
-    name = f"every config above its floor of {floor:.1%}"
-    yield Property(name=name, held=share >= floor, found=f"{least} has {share:.1%}")
+    last = fleet.samples[-1]
     busy = last.busy_seconds / max(last.paid_seconds, 1.0)
     name = f"utilisation at least {UTILISATION_MIN:.0%}"
     yield Property(name=name, held=busy >= UTILISATION_MIN, found=f"{busy:.1%}")
+    yield from of_fleet(fleet)
     deepest = fleet.queue.deepest
     name = f"queue never above {WORK_TICKETS_MAX}"
     found = f"{deepest} tickets at most, {fleet.queue.refused} had to wait for room"

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringrift.events import Recorded, facts as f
+from ringrift.insight.fleet import fleet_state
 from ringrift.log import read
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.web.pages import shown, view_of
@@ -19,7 +20,7 @@ menu = "/fleet", "Fleet"
 
 @dataclass
 class Node:
-    """A node: as the operator registered it, as it reports itself, and what runs on it."""
+    """A node: as the operator registered it or it described itself, and what runs on it."""
 
     name: str
     standing: str = "not seen"
@@ -93,12 +94,10 @@ async def nodes_of(view: View) -> list[Node]:
     def of(name: str) -> Node:
         return found.setdefault(name, Node(name))
 
-    for registered, _ in await read.latest_of_each(view.log, f.NodeRegistered):
-        of(registered.node).registered = registered
-    for assigned, _ in await read.latest_of_each(view.log, f.NodeAssigned):
-        of(assigned.node).assigned = assigned
-    for name, node in view.fold.states["nodes"].nodes.items():
-        of(name).standing = node.standing
+    for name, node in (await fleet_state(view.log)).nodes.items():
+        of(name).registered, of(name).assigned = node.registered, node.assignment
+    for name, present in view.fold.states["nodes"].nodes.items():
+        of(name).standing = present.standing
     for name, seen in view.cluster.nodes.items() if view.cluster else ():
         one = of(name)
         one.standing, one.tier, one.machine = seen.standing, seen.tier, seen.machine

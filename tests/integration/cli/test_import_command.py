@@ -60,6 +60,19 @@ def test_old_machines_are_registered(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "distributed_hosts.yaml"
     path.write_text(HOSTS)
     assert "1 nodes registered" in run("fleet", "register", str(path))
+    (node,) = run.json("fleet", "list")
+    name = node["node"]
+    assert (node["known"], node["present"]) == ("registered", False)
+    run("fleet", "reserve", name, "evaluation,selfplay", "--for", "2h")
+    assert run.json("fleet", "show", name)["reserved_for"] == ["evaluation", "selfplay"]
+    run("fleet", "release", name)
+    run("fleet", "release", name, status=1)
+    assert "is not reserved" in run.err
+    run("fleet", "unregister", name)
+    run("fleet", "forget", name)
+    assert run.json("fleet", "list") == []
+    run("fleet", "show", name, status=1)
+    assert "is not a node of the fleet" in run.err
 
 
 def test_a_game_goes_to_a_file_and_back(run: Any, system: Any, tmp_path: Path) -> None:

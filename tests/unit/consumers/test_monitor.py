@@ -19,12 +19,14 @@ from ringrift.events.facts import (
     CrashLoopChanged,
     DeadLetterRetryFailed,
     DeadLetterRetryRequested,
+    NodeDescribed,
     NodeJoined,
     NodePresenceChanged,
     UtilisationSampled,
 )
+from ringrift.insight.fleet import nodes_of
 from ringrift.log.entry import Entry
-from ringrift.log.presence import Heartbeat
+from ringrift.log.presence import Heartbeat, Machine
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
 
@@ -73,6 +75,44 @@ async def test_a_silent_node_is_recorded_as_missing(system: System, process: Pro
         await system.count(NodePresenceChanged, 2)
     (_, missing) = await system.facts(NodePresenceChanged)
     assert (missing.present, missing.left) == (False, False)
+
+
+async def test_a_node_that_drains_has_left_as_far_as_work_is_concerned(
+    system: System, process: Process
+) -> None:
+    async with running(monitor.main(process)):
+        await process.presence.beat(HEARTBEAT)
+        await system.count(NodePresenceChanged, 1)
+        await process.presence.beat(replace(HEARTBEAT, draining=True))
+        await system.count(NodePresenceChanged, 2)
+    (_, gone) = await system.facts(NodePresenceChanged)
+    assert (gone.present, gone.left) == (False, True)
+
+
+async def test_what_a_node_says_of_itself_is_recorded_once_and_shown_in_the_fleet(
+    system: System, process: Process
+) -> None:
+    machine = Machine(
+        roles=("worker", "evaluator"),
+        cores=8,
+        memory_bytes=2**34,
+        gpu="NVIDIA RTX 4090",
+        gpus=2,
+        vram_bytes=24 * 2**30,
+        provider="Vast.ai",
+        price_per_hour=0.7,
+        consumers=("selfplay", "evaluator"),
+    )
+    beat = replace(HEARTBEAT, consumer="node", instance="n", machine=machine)
+    async with running(monitor.main(process)):
+        await process.presence.beat(beat)
+        fact, _ = await system.first(NodeDescribed)
+        await process.presence.beat(replace(beat, machine=replace(machine, price_per_hour=0.9)))
+        await system.count(NodeDescribed, 2)
+    assert (fact.provider, fact.accelerator) == ("vast-ai", "nvidia-rtx-4090-x2")
+    assert (fact.kinds, fact.rented, fact.vram_gib) == (("selfplay", "evaluation"), True, 24.0)
+    (node,) = await nodes_of(system.log)
+    assert (node.known, node.present, node.cost_per_hour) == ("from itself", True, 0.9)
 
 
 async def test_a_process_that_crashes_again_and_again_is_recorded_until_it_runs(

@@ -9,13 +9,18 @@ from hypothesis import (
     settings as hypothesis_settings,
     strategies as st,
 )
-from support.fleet_facts import EVERYTHING, HEX, PLAYS, assigned, finished, node
+from support.fleet_facts import ALL_SEEN, EVERYTHING, HEX, PLAYS, assigned, finished, node, seen
 
 from ringrift.deciders.fleet.assignment import DECIDER
 from ringrift.events.facts import (
+    BreakerOpened,
+    BreakerReset,
     NodeAssigned,
-    NodeJoined,
-    NodeSuspected,
+    NodeDescribed,
+    NodeForgotten,
+    NodeReserved,
+    NodeUnregistered,
+    ReservationEnded,
     TickRecorded,
     TrainingRequested,
     TrainingStarted,
@@ -36,13 +41,9 @@ def asked(config: str = HEX) -> TrainingRequested:
     )
 
 
-def joined(name: str) -> NodeJoined:
-    return NodeJoined(node=name, rejoined=False)
-
-
 @pytest.fixture
 def life(story, settings_changed):
-    return story(DECIDER).given(settings_changed())
+    return story(DECIDER).given(settings_changed(), *ALL_SEEN)
 
 
 def test_an_unregistered_node_is_assigned_nothing(life):
@@ -67,32 +68,78 @@ def test_a_reservation_holds_until_its_minute(life):
     assert assigned(life)["a2"] == PLAYS
 
 
-def test_a_suspected_node_is_left_out_until_it_returns(life):
+@pytest.mark.parametrize("left", [False, True])
+def test_a_node_that_vanishes_or_leaves_is_left_out_at_once_until_it_returns(life, left):
     life.given(node("a1"), node("a2"))
-    (fact,) = life.when(NodeSuspected(node="a2", silent_seconds=300.0)).then(NodeAssigned)
-    assert fact.kinds == ()
-    (fact,) = life.when(NodeJoined(node="a2", rejoined=True)).then(NodeAssigned)
+    (fact,) = life.when(seen("a2", False, left=left)).then(NodeAssigned)
+    assert (fact.kinds, fact.why) == ((), "absent")
+    (fact,) = life.when(seen("a2")).then(NodeAssigned)
     assert fact.kinds == PLAYS
 
 
 def test_a_node_that_was_registered_and_never_starts_keeps_no_work_from_others(life):
-    # on the cheap one a game costs a tenth, so the dear one stands by
-    life.given(node("real", cost=1.0), joined("real"), node("ghost", cost=0.1))
-    assert assigned(life) == {"ghost": EVERYTHING, "real": ()}
-    life.after(seconds=301).when(TickRecorded(minute=7)).then(NodeAssigned, NodeAssigned)
-    assert assigned(life) == {"ghost": (), "real": EVERYTHING}
-    life.when(joined("ghost")).then(NodeAssigned, NodeAssigned)
-    assert assigned(life)["ghost"]
+    # on the cheap one a game would cost a tenth
+    life.given(seen("ghost", False), node("a1", cost=1.0), node("ghost", cost=0.1))
+    assert assigned(life) == {"ghost": (), "a1": EVERYTHING}
+    life.when(seen("ghost")).then(NodeAssigned, NodeAssigned)
+    assert assigned(life) == {"ghost": EVERYTHING, "a1": ()}
 
 
-def test_a_node_may_start_before_it_is_registered(life):
-    life.given(joined("a1"), node("a1"))
-    life.after(seconds=3600).when(TickRecorded(minute=60)).then()
-    assert assigned(life) == {"a1": EVERYTHING}
+def test_an_absent_node_can_be_forgotten_and_a_present_one_cannot(life):
+    life.given(node("a1"), node("a2"), seen("a2", False))
+    life.given(NodeForgotten(node="a1", why=""), NodeForgotten(node="a2", why=""))
+    assert list(life.state.nodes) == ["a1"]
+
+
+def described(name: str, **changes) -> NodeDescribed:
+    fields = {"provider": "vast", "accelerator": "gpu", "cost_per_hour": 1.0, "rented": True}
+    fields |= {"gpus": 1, "cores": 8, "vram_gib": 24.0, "kinds": EVERYTHING, "version": "1"}
+    return NodeDescribed(node=name, **{**fields, **changes})
+
+
+def test_what_a_node_says_of_itself_counts_until_it_is_registered(life):
+    life.given(described("a1"), described("a2"), described("a3"))
+    (fact,) = life.when(described("b", accelerator="dear", cost_per_hour=4.0)).then(NodeAssigned)
+    assert fact.kinds == ()
+    life.given(node("b", cost=1.0))
+    assert assigned(life)["b"] == PLAYS
+    life.given(described("b", accelerator="dear", cost_per_hour=5.0))
+    assert assigned(life)["b"] == PLAYS
+    life.given(NodeUnregistered(node="b", why=""))
+    assert assigned(life)["b"] == ()
+
+
+def test_a_node_that_names_no_price_and_no_provider_takes_the_work_of_its_processes(life):
+    life.when(described("a1", rented=False)).then()
+    life.when(described("a2", kinds=())).then()
+
+
+def test_a_node_is_reserved_and_released_by_facts(life):
+    life.given(node("a1"), node("a2"), TickRecorded(minute=1))
+    life.given(NodeReserved(node="a2", kinds=("evaluation",), until_minute=10, why=""))
+    assert assigned(life)["a2"] == ("evaluation",)
+    life.given(ReservationEnded(node="a2", why=""))
+    assert assigned(life)["a2"] == PLAYS
+
+
+def test_a_quarantined_trainer_keeps_only_what_probes_need_until_its_breaker_closes(life):
+    life.given(node("a1"), node("a2"))
+    assert assigned(life) == {"a1": EVERYTHING, "a2": PLAYS}
+    broken = BreakerOpened(target="node-a1", failures=10, threshold=10, why="w")
+    life.when(broken).then(NodeAssigned, NodeAssigned)
+    assert assigned(life) == {"a1": ("selfplay",), "a2": EVERYTHING}
+    life.given(BreakerReset(target="node-a1", why="a probe succeeded"))
+    assert "evaluation" in assigned(life)["a1"]
+
+
+def test_a_quarantine_without_news_ends_with_its_breaker(life):
+    life.given(node("a1"), BreakerOpened(target="node-a1", failures=10, threshold=10, why="w"))
+    life.after(hours=7).given(TickRecorded(minute=420))
+    assert assigned(life)["a1"] == EVERYTHING
 
 
 def test_a_waiting_training_takes_a_node_once(life):
-    life.given(node("a1"), node("a2"), node("a3"), *map(joined, ("a1", "a2", "a3")), asked())
+    life.given(node("a1"), node("a2"), node("a3"), asked())
     life.after(seconds=900).when(TickRecorded(minute=15)).then(NodeAssigned)
     taken = life.decided[0]
     assert (taken.kinds, taken.preempts) == (("training",), True)
@@ -105,7 +152,7 @@ def test_a_waiting_training_takes_a_node_once(life):
 
 
 def test_a_taken_node_is_released_after_an_hour_without_waiting_trainings(life):
-    life.given(node("a1"), node("a2"), node("a3"), *map(joined, ("a1", "a2", "a3")), asked())
+    life.given(node("a1"), node("a2"), node("a3"), asked())
     life.after(seconds=900).when(TickRecorded(minute=15)).then(NodeAssigned)
     taken = life.decided[0].node
     life.given(
@@ -135,7 +182,7 @@ def test_tickets_of_ephemeral_nodes_are_short(life):
     )
 )
 def test_some_node_trains_and_some_node_plays_at_any_prices(story, settings_changed, fleet):
-    life = story(DECIDER).given(settings_changed())
+    life = story(DECIDER).given(settings_changed(), *ALL_SEEN)
     life.given(
         *(
             node(f"n{i}", cost, speed, ephemeral=spot, accelerator=f"k{i}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ringrift.deciders.fleet import assignment
@@ -10,6 +11,11 @@ from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import evaluation, promotion
 from ringrift.events import EventMeta, Fact, Settings, facts as f
 from ringrift.events.settings import EvaluationSettings
+
+TIME = datetime(2026, 11, 30, tzinfo=UTC)
+PRESENT = f.NodePresenceChanged(
+    node="liar", present=True, left=False, silent_seconds=0.0, processes=1
+)
 
 
 class Life:
@@ -23,7 +29,7 @@ class Life:
     def take(self, *facts: Fact) -> list[Fact]:
         for fact in facts:
             self.seq += 1
-            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), "test", 0, None)
+            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), "test", TIME, None)
             base = Context.of(meta)
             context = Context(
                 **{name: getattr(base, name) for name in base.__struct_fields__}
@@ -130,7 +136,7 @@ def test_a_quarantined_node_is_assigned_nothing_until_it_is_released() -> None:
     node = f.NodeRegistered(
         node="liar", provider="p", accelerator="a", vram_gib=8.0, cost_per_hour=1.0
     )
-    life.take(node, f.NodeJoined(node="liar", rejoined=False))
+    life.take(node, PRESENT)
     quarantine = f.NodeQuarantined(node="liar", clean_seq=0, evidence=0, games=0, why="it lied")
     life.take(quarantine, f.NodeReleased(node="liar", why="repaired"))
     kinds = [(one.kinds, one.why) for one in life.decided if isinstance(one, f.NodeAssigned)]

@@ -9,7 +9,9 @@ from support.timed_story import TICK, Life
 from ringrift.deciders.fleet import dead_letters as dead_letters, nodes
 from ringrift.events import Settings
 from ringrift.events.facts import (
+    NodeAssigned,
     NodeDegraded,
+    NodeForgotten,
     NodeJoined,
     NodeLost,
     NodePresenceChanged,
@@ -101,6 +103,21 @@ def test_an_unknown_node_is_not_missed() -> None:
     life = Life(nodes.DECIDER)
     assert life.at(0, seen(False, silent=1e6)) == []
     assert life.state.nodes == {}
+
+
+def test_a_node_that_was_given_back_or_forgotten_is_not_missed() -> None:
+    life = Life(nodes.DECIDER)
+    stands_by = NodeAssigned(node="gpu1", kinds=(), ticket_seconds=1.0, why="w", settings_version=1)
+    life.at(0, seen(True))
+    life.at(1, stands_by)
+    life.at(2, seen(False))
+    assert life.at(9000, TICK) == []
+    life.at(9001, seen(True))
+    life.at(9002, seen(False))
+    life.at(9003, stands_by)  # since it is absent, not because it cost too much
+    assert [type(fact) for fact in life.at(9400, TICK)] == [NodeSuspected]
+    life.at(9401, NodeForgotten(node="gpu1", why="returned"))
+    assert life.at(19_000, TICK) == []
 
 
 @given(

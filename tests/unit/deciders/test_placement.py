@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.fleet_facts import EVERYTHING, PLAYS, assigned, finished, node
+from support.fleet_facts import ALL_SEEN, EVERYTHING, PLAYS, assigned, finished, node, seen
 
 from ringrift.deciders.fleet.assignment import DECIDER
-from ringrift.events.facts import NodeAssigned, NodeJoined, NodeSuspected, TickRecorded
+from ringrift.events.facts import NodeAssigned, TickRecorded
 from ringrift.events.settings import SchedulingSettings
 
 
 @pytest.fixture
 def life(story, settings_changed):
-    return story(DECIDER).given(settings_changed())
+    return story(DECIDER).given(settings_changed(), *ALL_SEEN)
 
 
 def test_the_cheapest_lasting_node_trains(life):
@@ -23,9 +23,9 @@ def test_the_cheapest_lasting_node_trains(life):
         TickRecorded(minute=1),
     )
     assert assigned(life) == {"spot": PLAYS, "dear": PLAYS, "cheap": EVERYTHING}
-    life.given(NodeSuspected(node="cheap", silent_seconds=300.0))
+    life.given(seen("cheap", False))
     assert assigned(life)["dear"] == EVERYTHING
-    life.given(NodeJoined(node="cheap", rejoined=True))
+    life.given(seen("cheap"))
     assert assigned(life)["cheap"] == EVERYTHING, "the margin is 15 %, it is 23 % cheaper"
 
 
@@ -38,7 +38,8 @@ def test_an_expensive_node_stands_by(life):
 
 
 def test_every_node_does_all_it_may_without_cost_awareness(story, settings_changed):
-    life = story(DECIDER).given(settings_changed(scheduling=SchedulingSettings(cost_aware=False)))
+    unaware = SchedulingSettings(cost_aware=False)
+    life = story(DECIDER).given(settings_changed(scheduling=unaware), *ALL_SEEN)
     life.given(node("a1"), node("a2"), node("b", cost=9.0, kinds=PLAYS))
     assert assigned(life) == {"a1": EVERYTHING, "a2": EVERYTHING, "b": PLAYS}
 

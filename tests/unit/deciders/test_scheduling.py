@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given as for_all, strategies as st
 from support.ratings import table, trial
 
-from ringrift.deciders.feedback.allocation import allocate, bounded, starvation
-from ringrift.deciders.feedback.scheduling import DECIDER, budget, priority, terms_of
+from ringrift.deciders.feedback.allocation import allocate, bounded, starvation, starved
+from ringrift.deciders.feedback.scheduling import DECIDER, budget, priority, terms_of, velocity_term
 from ringrift.deciders.loop import selfplay
 from ringrift.events import SettingsError
 from ringrift.events.facts import (
     AllocationDecided,
     CurriculumReweighted,
+    EfficiencyMeasured,
     ModelPromoted,
     QualityAssessed,
     SelfplayFinished,
     SelfplayPlanned,
+    SelfplaySuspended,
     ShardExported,
     TickRecorded,
     VelocityChanged,
@@ -54,12 +56,12 @@ def exported(config: str) -> ShardExported:
     )
 
 
-def pace(config: str, name) -> VelocityChanged:
+def moves(config: str, elo_per_hour: float | None) -> VelocityChanged:
     return VelocityChanged(
         config=config,
         model=B,
-        elo_per_hour=1.0,
-        pace=name,
+        elo_per_hour=elo_per_hour,
+        pace="fast",
         elo_above_heuristic=10.0,
         settings_version=1,
     )
@@ -116,7 +118,7 @@ def test_a_single_config_has_the_whole_share(story, settings_changed):
     (fact,) = life.when(settings_changed()).then(AllocationDecided)
     assert fact.shares == {HEX: 1.0}
     life.when(played(HEX)).then()
-    life.when(pace(HEX, "fast")).then()
+    life.when(moves(HEX, 9.0)).then()
 
 
 def test_a_new_config_beside_old_ones_is_starved(story, settings_changed):
@@ -126,13 +128,74 @@ def test_a_new_config_beside_old_ones_is_starved(story, settings_changed):
     (fact,) = life.when(settings_changed(version=2, configs=(HEX, SQUARE, BIG))).then(
         AllocationDecided
     )
-    assert fact.shares[BIG] == pytest.approx(2 / 3)
-    assert fact.shares[HEX] == pytest.approx(1 / 6)
+    assert fact.shares[BIG] == pytest.approx(DEFAULT.starved_max)
+    assert fact.shares[HEX] == pytest.approx(1 / 4)
 
 
-def test_velocity_moves_shares_at_once(life):
-    (fact,) = life.given(pace(SQUARE, "stalled")).when(pace(HEX, "fast")).then(AllocationDecided)
+def test_velocity_moves_shares_at_once_by_the_history_of_the_config(life):
+    life.given(moves(SQUARE, 100.0), moves(HEX, 10.0))
+    assert life.state.shares[HEX] == pytest.approx(life.state.shares[SQUARE])
+    (fact,) = life.when(moves(HEX, 30.0)).then(AllocationDecided)
+    assert fact.shares[HEX] > fact.shares[SQUARE]
+    (fact,) = life.when(moves(SQUARE, 0.0)).then(AllocationDecided)
     assert fact.shares[HEX] > fact.shares[BIG] > fact.shares[SQUARE]
+
+
+@for_all(st.floats(-500, 500), st.floats(-500, 500), st.floats(0, 500))
+def test_the_term_of_velocity_is_continuous(one, other, usual):
+    assert 0.0 <= velocity_term(one, usual) <= 1.0
+    assert abs(velocity_term(one, usual) - velocity_term(other, usual)) <= 2 * abs(one - other)
+    if one >= other >= 0:
+        assert velocity_term(one, usual) >= velocity_term(other, usual)
+
+
+def efficient(config: str, gain: float, *, cost: float | None) -> EfficiencyMeasured:
+    return EfficiencyMeasured(
+        config=config,
+        hours=1.0,
+        node_hours=1.0,
+        cost=cost or 0.0,
+        elo_gained=gain,
+        elo_per_hour=gain,
+        elo_per_node_hour=gain,
+        elo_per_cost=gain / cost if cost else None,
+        spent={},
+        settings_version=1,
+    )
+
+
+def test_elo_for_its_cost_moves_shares(life):
+    life.given(efficient(HEX, 10.0, cost=1.0), efficient(SQUARE, 20.0, cost=10.0))
+    assert life.state.shares[HEX] > life.state.shares[BIG] > life.state.shares[SQUARE]
+    # where nodes of one cost nothing, hours of nodes count
+    life.given(efficient(HEX, 10.0, cost=None))
+    assert life.state.shares[HEX] < life.state.shares[SQUARE]
+
+
+def test_an_operator_raises_a_config(story, settings_changed):
+    raised = SchedulingSettings(priorities=(f"{HEX}=2",))
+    life = story(DECIDER).given(
+        settings_changed(configs=(HEX, SQUARE, BIG), scheduling=raised),
+        *map(played, (HEX, SQUARE, BIG)),
+    )
+    shares = life.state.shares
+    assert shares[SQUARE] == pytest.approx(shares[BIG])
+    assert shares[HEX] == pytest.approx(2 * shares[BIG])
+
+
+def test_a_suspended_config_has_its_floor(life):
+    suspended = SelfplaySuspended(
+        config=HEX, failures=6, retry_seconds=60.0, why="w", settings_version=1
+    )
+    (fact,) = life.when(suspended).then(AllocationDecided)
+    assert fact.shares[HEX] == pytest.approx(DEFAULT.floor / 3)
+
+
+def test_a_shard_without_samples_leaves_a_config_stale(life):
+    life.given(exported(HEX)).after(hours=2)
+    before = terms_of(life.state, life.in_force.settings, life.now)[HEX]["staleness"]
+    life.given(msgspec.structs.replace(exported(HEX), samples=0))
+    assert terms_of(life.state, life.in_force.settings, life.now)[HEX]["staleness"] >= before
 
 
 def test_the_curriculum_moves_shares(life):
@@ -220,7 +283,7 @@ def test_starvation_has_three_tiers(games, factor):
 
 
 def test_the_state_survives_json(life):
-    life.given(pace(HEX, "fast"), promoted(HEX), exported(HEX))
+    life.given(moves(HEX, 9.0), promoted(HEX), exported(HEX))
     assert life.restored() == life.state
 
 
@@ -257,21 +320,26 @@ def test_a_higher_priority_never_gives_a_smaller_share(loads, more):
     )
 
 
-terms = st.fixed_dictionaries(
-    dict.fromkeys(
-        ("staleness", "velocity", "curriculum", "quality", "diversity", "value_of_information"),
-        unit,
-    )
-)
+@for_all(loads=loads)
+def test_starvation_drowns_no_term_of_the_others(loads):
+    """Two configs that are not starved keep the ratio of their priorities, between the limits."""
+    games = {k: v[1] for k, v in loads.items()}
+    priorities = {k: v[0] for k, v in loads.items()}
+    raw = starved(priorities, games, DEFAULT)
+    well = [name for name in raw if games[name] >= DEFAULT.critical_games]
+    assert all(raw[name] == max(priorities[name], 0.01) for name in well)
+    needy = sum(value for name, value in raw.items() if name not in well)
+    plain = sum(max(priorities[name], 0.01) for name in raw if name not in well)
+    part = DEFAULT.starved_max / (1 - DEFAULT.starved_max)
+    if well:
+        assert needy <= plain + part * sum(raw[name] for name in well) + 1e-9
 
 
-@for_all(
-    terms=terms,
-    name=st.sampled_from(
-        ["staleness", "velocity", "curriculum", "quality", "diversity", "value_of_information"]
-    ),
-    value=unit,
-)
+TERMS = sorted(msgspec.structs.asdict(DEFAULT.weights))
+terms = st.fixed_dictionaries(dict.fromkeys(TERMS, unit))
+
+
+@for_all(terms=terms, name=st.sampled_from(TERMS), value=unit)
 def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):
     weights = msgspec.structs.asdict(DEFAULT.weights)
     moved = abs(priority({**terms, name: value}, DEFAULT) - priority(terms, DEFAULT))

@@ -18,8 +18,9 @@ from support.fleets import (
 
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.loop import retention
-from ringrift.events.facts import SelfplayPlanned
+from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
 from ringrift.runtime.processes import deciders
+from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.findings import LOOPS, SAVING_MIN, Findings, findings, saving
 from ringrift.tools.simulation.run import simulate
 
@@ -80,6 +81,18 @@ def test_a_small_fleet_is_busy_and_keeps_every_promise() -> None:
     assert found.utilisation >= 0.85
     assert found.held, found.properties
     assert any(plan.spare for plan in facts_of(fleet, SelfplayPlanned))
+
+
+def test_a_ghost_keeps_no_work_and_a_config_that_always_fails_gets_no_games() -> None:
+    faults = (
+        Fault(what="nodes", name="lambda", at_hours=0.0, hours=3.0),
+        Fault(what="training", config="hex8_2p", at_hours=0.0, hours=2.0),
+    )
+    fleet = small_fleet(1, 2.0, *faults)
+    found = {item.name: item.held for item in findings(fleet).properties}
+    assert found["absent nodes keep work for at most 60 s"]
+    assert found["no games for a config whose last 6 trainings failed"]
+    assert not any(fact.node == "lambda-gh200-1" for fact in facts_of(fleet, SelfplayFinished))
 
 
 def test_equal_seeds_give_equal_runs() -> None:

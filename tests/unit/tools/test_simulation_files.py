@@ -45,3 +45,14 @@ def test_a_fault_of_a_config_that_is_off_is_refused(tmp_path: Path) -> None:
 
 def test_the_plan_that_operators_get_has_every_kind_of_fault() -> None:
     assert {fault.what for fault in FAULTS} == set(get_args(What))
+
+
+def test_a_node_may_be_reserved_in_a_fleet_file(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.toml"
+    node = 'name = "a"\nprovider = "p"\naccelerator = "g"\nvram_gib = 1\ncost_per_hour = 1\n'
+    reserved = 'reserved_for = ["evaluation"]\n'
+    for until, minute in (("", 2**53), ("reserved_until = 1970-01-01T02:00:00Z\n", 120)):
+        path.write_text(f"[[node]]\n{node}{reserved}{until}")
+        (found,) = read_fleet(path)
+        assert found.fact.reserved_for == ("evaluation",)
+        assert found.fact.reserved_until_minute == minute

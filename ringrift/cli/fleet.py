@@ -1,0 +1,138 @@
+"""`ringrift fleet ...`: the nodes of the fleet."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from msgspec.structs import asdict
+
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Duration,
+    Session,
+    Source,
+    Tabular,
+    opened,
+    parsed,
+    show,
+    show_rows,
+    words,
+)
+from ringrift.cluster import steering
+from ringrift.errors import CommandError
+from ringrift.events import facts as f
+from ringrift.insight import fleet
+from ringrift.insight.describe import table
+
+WORK: tuple[f.WorkKind, ...] = ("training", "evaluation", "selfplay")
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    found = words(text)
+    if not found or not set(found) <= set(WORK):
+        raise ValueError(f"{text!r}: give one or more of {','.join(WORK)}")
+    return found
+
+
+async def register(file: Path, /, *, source: Source = HERE) -> None:
+    """Register the nodes of a fleet file; that replaces what is known of them.
+
+    Args:
+        file: TOML file such as ops/fleet.toml, or the old system's distributed_hosts.yaml.
+    """
+    from ringrift.cluster.fleet_file import read_fleet
+    from ringrift.cluster.hosts_file import ENDINGS, read_hosts
+
+    nodes = read_hosts(file) if file.suffix in ENDINGS else read_fleet(file)
+    async with opened(source) as log:
+        for node in nodes:
+            await steering.record(log, node.fact)
+    cost = sum(node.fact.cost_per_hour for node in nodes)
+    print(f"{len(nodes)} nodes registered, {cost:,.2f} per hour")
+
+
+async def unregister(node: str, /, *, why: str = "", source: Source = HERE) -> None:
+    """Let what a node says of itself count instead of its registration.
+
+    Args:
+        node: Name of the node.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        if (await fleet.node_of(log, node)).known != "registered":
+            raise CommandError(f"{node} is not registered: it is known from its own heartbeats")
+        await steering.record(log, f.NodeUnregistered(node=node, why=why))
+    print(f"{node}: what it says of itself counts")
+
+
+async def list_nodes(*, session: Tabular = TABLE) -> None:
+    """List the nodes of the fleet, what each does, and why."""
+    async with opened(session) as log:
+        nodes = await fleet.nodes_of(log)
+    show_rows(session, nodes, nodes, table(fleet.COLUMNS, [node.row for node in nodes]))
+
+
+async def show_node(node: str, /, *, session: Session = HERE) -> None:
+    """Show all that is known of one node.
+
+    Args:
+        node: Name of the node.
+    """
+    async with opened(session) as log:
+        found = asdict(await fleet.node_of(log, node))
+    show(found, session.json, *(f"{name}: {value}" for name, value in found.items()))
+
+
+async def forget(node: str, /, *, why: str = "", source: Source = HERE) -> None:
+    """Forget an absent node that was given back: it is neither registered nor missed.
+
+    Args:
+        node: Name of the node.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        if node in (await fleet.fleet_state(log)).joined:
+            raise CommandError(f"{node} sends heartbeats: stop it first")
+        await steering.record(log, f.NodeForgotten(node=node, why=why))
+    print(f"{node} is forgotten")
+
+
+async def reserve(
+    node: str,
+    kinds: Annotated[tuple[f.WorkKind, ...], Parameter(converter=parsed(_kinds), n_tokens=1)],
+    /,
+    *,
+    duration: Annotated[Duration | None, Parameter(name="--for")] = None,
+    why: str = "",
+    source: Source = HERE,
+) -> None:
+    """Reserve a node for kinds of work, such as training or evaluation,selfplay.
+
+    Args:
+        node: Name of the node.
+        kinds: The only work that it does.
+        duration: Time after which the reservation ends; without it, `release` ends it.
+        why: The reason, which is recorded.
+    """
+    until = f.COUNT_MAX if duration is None else int(time.time() + duration.total_seconds()) // 60
+    async with opened(source) as log:
+        await fleet.node_of(log, node)
+        fact = f.NodeReserved(node=node, kinds=kinds, until_minute=until, why=why)
+        await steering.record(log, fact)
+    print(f"{node} is reserved for {', '.join(kinds)}")
+
+
+async def release(node: str, /, *, why: str = "", source: Source = HERE) -> None:
+    """End the reservation of a node.
+
+    Args:
+        node: Name of the node.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        if not (await fleet.node_of(log, node)).reserved_for:
+            raise CommandError(f"{node} is not reserved")
+        await steering.record(log, f.ReservationEnded(node=node, why=why))
+    print(f"{node} is released")

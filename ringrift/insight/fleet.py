@@ -1,0 +1,105 @@
+"""The nodes of the fleet: what is known of each, whether it is there, and what it does and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from ringrift.deciders.fleet.assignment import DECIDER, FleetView
+from ringrift.deciders.fleet.placement import FleetNode
+from ringrift.deciders.kit import Context
+from ringrift.errors import CommandError
+from ringrift.events import facts as f
+from ringrift.log import read
+from ringrift.log.protocol import Log
+
+FOLDED = (
+    *(f.NodeRegistered, f.NodeDescribed, f.NodeUnregistered, f.NodeForgotten),
+    *(f.NodeReserved, f.ReservationEnded, f.NodePresenceChanged, f.NodeAssigned),
+    *(f.BreakerOpened, f.BreakerReset, f.NodeQuarantined, f.NodeReleased),
+)
+COLUMNS = (
+    *("node", "provider", "accelerator", ">VRAM", ">cost/h"),
+    *("known", "seen", "does", "why", "reserved"),
+)
+
+
+class NodeInFleet(Struct, frozen=True, kw_only=True):
+    """One node: `known` from the operator or from itself, `does` as it is assigned, None before
+    that; a cost per hour in the operator's currency."""
+
+    node: str
+    provider: str
+    accelerator: str
+    vram_gib: float
+    cost_per_hour: float
+    speed: float
+    ephemeral: bool
+    known: str
+    present: bool
+    kinds: tuple[str, ...]
+    does: tuple[str, ...] | None
+    why: str
+    reserved_for: tuple[str, ...]
+    reserved_until_minute: int
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """The cells of a table with `COLUMNS`."""
+        does = "all its processes do" if self.does is None else ", ".join(self.does) or "nothing"
+        vram, cost = f"{self.vram_gib:g} GiB", f"{self.cost_per_hour:,.2f}"
+        seen = "present" if self.present else "absent"
+        cells = (self.node, self.provider, self.accelerator, vram, cost)
+        return *cells, self.known, seen, does, self.why, ", ".join(self.reserved_for)
+
+
+async def fleet_state(log: Log) -> FleetView:
+    """The fleet as the decider of assignments sees it; durations are left out."""
+    state = DECIDER.initial()
+    async for event, meta in read.facts(log, *FOLDED):
+        state = DECIDER.evolve(state, event, Context.of(meta))
+    if (tick := await read.latest(log, f.TickRecorded)) is not None:
+        state = DECIDER.evolve(state, tick.event, Context.of(tick.meta))
+    return state
+
+
+async def nodes_of(log: Log) -> list[NodeInFleet]:
+    """Every node of the fleet, by name."""
+    state = await fleet_state(log)
+    return [_shown(state.nodes[name], state.minute) for name in sorted(state.nodes)]
+
+
+async def node_of(log: Log, name: str) -> NodeInFleet:
+    """One node. Raises CommandError if the fleet does not have it."""
+    found = await nodes_of(log)
+    node = next((one for one in found if one.node == name), None)
+    if node is None:
+        raise CommandError(f"{name} is not a node of the fleet: {_known(found)}")
+    return node
+
+
+def _known(nodes: Iterable[NodeInFleet]) -> str:
+    names = ", ".join(node.node for node in nodes)
+    return f"it has {names}" if names else "`ringrift fleet register FILE` registers nodes"
+
+
+def _shown(node: FleetNode, minute: int) -> NodeInFleet:
+    item, assigned = node.registered, node.assignment
+    reserved = bool(item.reserved_for) and minute < item.reserved_until_minute
+    return NodeInFleet(
+        node=item.node,
+        provider=item.provider,
+        accelerator=item.accelerator,
+        vram_gib=item.vram_gib,
+        cost_per_hour=item.cost_per_hour,
+        speed=item.speed,
+        ephemeral=item.ephemeral,
+        known="registered" if node.by_operator else "from itself",
+        present=node.present,
+        kinds=item.kinds,
+        does=assigned.kinds if assigned else None,
+        why=assigned.why if assigned else "",
+        reserved_for=item.reserved_for if reserved else (),
+        reserved_until_minute=item.reserved_until_minute if reserved else 0,
+    )
