@@ -52,3 +52,9 @@ class ParitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pending: bool = True
     """whether games that it has not judged may be trained on; if not, it judges all of them and
     the exporter waits for it, so training stops where it runs nowhere"""
+
+    def __post_init__(self) -> None:
+        if not (self.pending or self.command):
+            raise kinds.Unlawful(
+                "without {} no game is judged, so {} must be on", "command", "pending"
+            )

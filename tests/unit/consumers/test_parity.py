@@ -127,3 +127,8 @@ async def test_games_of_a_sampled_range_stay_pending(system: System, path: Path)
 def test_a_setting_cannot_start_any_other_program(command: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="ringrift-parity-"):
         msgspec.convert({"command": command}, ParitySettings)
+
+
+def test_pending_games_cannot_be_excluded_without_a_program() -> None:
+    with pytest.raises(ValueError, match="without command no game is judged, so pending must be"):
+        ParitySettings(pending=False)
