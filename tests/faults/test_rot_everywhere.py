@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,17 +28,17 @@ from ringrift.runtime.process import Process, cancel
 from ringrift.server.voter import check
 
 KINDS = {
-    "block": "$G/streams/*/msgs/*.blk",
-    "index": "$G/streams/*/msgs/index.db",
-    "configuration": "$G/streams/*/meta.inf",
-    "checksum": "$G/streams/*/meta.sum",
-    "raft log": "$SYS/_js_/S-*/msgs/*.blk",
-    "raft snapshot": "$SYS/_js_/S-*/snapshots/*",
-    "raft term": "$SYS/_js_/S-*/tav.idx",
-    "raft peers": "$SYS/_js_/S-*/peers.idx",
-    "meta log": "$SYS/_js_/_meta_/msgs/*.blk",
-    "meta snapshot": "$SYS/_js_/_meta_/snapshots/*",
-    "consumer": "$G/streams/*/obs/*/o.dat",
+    "block": "*/streams/*/msgs/*.blk",
+    "index": "*/streams/*/msgs/index.db",
+    "configuration": "*/streams/*/meta.inf",
+    "checksum": "*/streams/*/meta.sum",
+    "raft log": "*/_js_/S-*/msgs/*.blk",
+    "raft snapshot": "*/_js_/S-*/snapshots/*",
+    "raft term": "*/_js_/S-*/tav.idx",
+    "raft peers": "*/_js_/S-*/peers.idx",
+    "meta log": "*/_js_/_meta_/msgs/*.blk",
+    "meta snapshot": "*/_js_/_meta_/snapshots/*",
+    "consumer": "*/streams/*/obs/*/o.dat",
 }
 GAME_BYTES, GAMES_WRITTEN = 40_000, 500
 """several blocks of a stream, so that damage is not at its end"""
@@ -131,8 +132,11 @@ async def test_one_rotten_voter_costs_no_acknowledged_message(tmp_path: Path) ->
                 for how, pattern, running in cases():
                     name = plan.choice("abc")
                     if not running:
-                        await made.stop(name)
-                    for path in files_of(made.store(name), pattern):
+                        # in order: else there is no index of a stream
+                        await made.stop(name, by=signal.SIGTERM)
+                    found = files_of(made.store(name), pattern)
+                    assert found or "snapshots" in pattern, f"no file is {pattern}"
+                    for path in found:
                         damage(path, how, plan)
                     if running:  # under load, then as after a crash
                         await asyncio.sleep(1)
