@@ -13,7 +13,6 @@ from ringrift.cli.common import (
     HERE,
     TABLE,
     Config,
-    Form,
     Session,
     Source,
     Tabular,
@@ -214,8 +213,20 @@ async def rollback(
     show({"rolled_back": fact}, session.json, f"{text}, instead of {short(fact.model)}")
 
 
-def architectures(*, form: Form = TABLE) -> None:
-    """List the architectures and how many parameters each has."""
+async def architectures(*, config: Config | None = None, session: Tabular = TABLE) -> None:
+    """List the architectures and how many parameters each has.
+
+    Args:
+        config: List those of its networks in the log instead, with games, Elo, hours of training
+            and shares of the trainings.
+    """
+    if config:
+        from ringrift.insight.models import architecture_records
+
+        async with opened(session) as log:
+            found = architecture_records.records(await ModelHistory.read(log), config)
+        show_rows(session, found, found, architecture_records.records_table(found))
+        return
     from ringrift.insight.describe import table
     from ringrift.nets.shapes import PARAMETERS
     from ringrift.rules.config import BOARDS
@@ -223,7 +234,7 @@ def architectures(*, form: Form = TABLE) -> None:
     document = {name: dict.fromkeys(BOARDS, count) for name, count in PARAMETERS.items()}
     columns = ("architecture", *(f">{board}" for board in BOARDS))
     rows = [{"architecture": name, **counts} for name, counts in document.items()]
-    show_rows(form, document, rows, table(columns, map(dict.values, rows), plain=True))
+    show_rows(session, document, rows, table(columns, map(dict.values, rows), plain=True))
 
 
 @contextlib.asynccontextmanager

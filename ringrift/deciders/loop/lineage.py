@@ -34,7 +34,8 @@ class Lineage(Struct, frozen=True, kw_only=True):
         training = settings.training
         initial = model_for(training.init, config)
         teacher = model_for(training.distill_from, config)
-        architecture = next_architecture(training, self.shares, self.trainings)
+        shares = set_shares(settings) or self.shares
+        architecture = next_architecture(training, shares, self.trainings)
         if self.cascade:
             architecture, teacher = self.cascade
         if self.models.get(initial or "", architecture) != architecture:
@@ -98,6 +99,16 @@ def promoted(item: Lineage, fact: f.ModelPromoted, context: Context) -> Lineage:
     # after a promotion by hand trainings go on from its network
     newest = fact.model if fact.evidence is None else item.newest
     return replace(item, newest=newest, cascade=(follower, fact.model) if follower else None)
+
+
+def set_shares(settings: Settings) -> dict[str, float]:
+    """The shares of trainings that a person sets, by architecture; empty if none are set."""
+    given, names = settings.architectures.by_name, settings.training.architectures
+    if not given:
+        return {}
+    others = [name for name in names if name not in given]
+    rest = max(0.0, 1.0 - sum(given.values())) / max(1, len(others))
+    return given | dict.fromkeys(others, rest)
 
 
 def next_architecture(

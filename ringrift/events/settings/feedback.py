@@ -187,3 +187,18 @@ class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """trainings after which a gain in Elo counts half"""
     floor: kinds.Fraction = 0.2
     """least share of the trainings of an architecture, as a part of an equal share"""
+    shares: tuple[kinds.ArchitectureShare, ...] = ()
+    """shares of the trainings that a person sets, such as `v2-micro=0.3`; the architectures in
+    `training.architectures` that are not named here share the rest equally. Empty: by Elo gained
+    per hour"""
+
+    def __post_init__(self) -> None:
+        kinds.distinct(self, "shares")
+        if (total := sum(self.by_name.values())) > 1.0 + 1e-9:
+            raise kinds.Unlawful(f"{{}} must sum to at most 1; got {total:g}", "shares")
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """The shares that a person sets, by architecture."""
+        pairs = (entry.split("=") for entry in self.shares)
+        return {name: float(share) for name, share in pairs}

@@ -58,6 +58,13 @@ Priority = Annotated[
 Architecture = Annotated[
     str, matching(f"(?:{_ARCHITECTURE})", "the name of an architecture, such as v2-micro")
 ]
+ArchitectureShare = Annotated[
+    str,
+    matching(
+        f"(?:{_ARCHITECTURE}=(?:0?[.][0-9]{{1,9}}|1))",
+        "an architecture and its share of the trainings, such as v2-micro=0.3",
+    ),
+]
 Cascade = Annotated[
     str,
     matching(

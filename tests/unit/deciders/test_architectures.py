@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given as for_all, strategies as st
+from msgspec.structs import replace
 from support.ratings import RANDOM, table, trial
 
 from ringrift.deciders.feedback.architectures import DECIDER, Account, booked, shares
 from ringrift.deciders.loop import training
-from ringrift.deciders.loop.lineage import next_architecture
+from ringrift.deciders.loop.lineage import Lineage, next_architecture, set_shares
 from ringrift.events.facts import (
     ArchitectureSharesDecided,
     Fact,
@@ -19,7 +20,7 @@ from ringrift.events.facts import (
     RatingsUpdated,
     TrainingFinished,
 )
-from ringrift.events.settings import ArchitectureSettings, TrainingSettings
+from ringrift.events.settings import ArchitectureSettings, Settings, TrainingSettings
 
 CONFIG = "hex8_2p"
 B, C, D = "b" * 64, "c" * 64, "d" * 64
@@ -178,3 +179,16 @@ def test_trainings_follow_the_shares(share, count):
         name = next_architecture(TWO, given, done)
         done[name] = done.get(name, 0) + 1
     assert done.get("small", 0) == pytest.approx(share * count, abs=1.0)
+
+
+def test_shares_that_a_person_sets_replace_those_by_elo() -> None:
+    chosen = Settings(training=TWO, architectures=ArchitectureSettings(shares=("large=0.75",)))
+    assert set_shares(chosen) == {"large": 0.75, "small": 0.25}
+    assert set_shares(Settings(training=TWO)) == {}
+    lineage, trained_of = Lineage(shares={"small": 0.9, "large": 0.1}), dict[str, int]()
+    for _ in range(8):
+        name, _, _ = replace(lineage, trainings=trained_of).next(chosen, CONFIG)
+        trained_of[name] = trained_of.get(name, 0) + 1
+    assert trained_of == {"small": 2, "large": 6}
+    with pytest.raises(ValueError, match=r"at most 1; got 1\.5"):
+        ArchitectureSettings(shares=("large=1", "small=0.5"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.turning_loop import TurningLoop
 
+from ringrift.insight.models.architecture_records import records
 from ringrift.insight.models.model_card import Ancestor
 from ringrift.insight.models.model_history import ModelHistory
 
@@ -50,3 +51,16 @@ def test_networks_are_listed_by_config(history: ModelHistory) -> None:
 
 async def test_without_a_log_nothing_is_known() -> None:
     assert (await ModelHistory.read(None)).made == {}
+
+
+def test_an_architecture_has_the_strength_games_and_hours_of_its_networks(
+    history: ModelHistory,
+) -> None:
+    (found,) = records(history, "hex8_2p")
+    elos = [row.elo for model in history.made for row in history.ratings(model)]
+    assert (found.architecture, found.networks, found.share) == ("v2-micro", 3, None)
+    assert found.elo_best == max(elos)
+    assert found.elo_mean == pytest.approx(sum(elos) / len(elos))
+    assert found.games > 0
+    assert found.hours > 0.0
+    assert records(history, "square8_2p") == []
