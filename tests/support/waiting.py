@@ -16,8 +16,11 @@ async def eventually(
     found: Callable[[], Awaitable[T]], seconds_max: float, every_seconds: float = 0.1
 ) -> T:
     """The first true result of `found`. Raises TimeoutError if there is none in `seconds_max`."""
+    end = asyncio.get_running_loop().time() + seconds_max
     async with asyncio.timeout(seconds_max):
-        while not (result := await found()):  # noqa: ASYNC110  nothing sends an event
+        while not (result := await found()):
+            if asyncio.get_running_loop().time() > end:  # `found` has caught the cancellation
+                raise TimeoutError
             await asyncio.sleep(every_seconds)
     return result
 
