@@ -31,8 +31,8 @@ from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.server.recreate import Recreator, recreate_consumers
 
-READS = (*order.READS, f.StreamRecreated)
-"""a tick comes every minute, so that a stuck dispatcher is noticed"""
+READS = (f.StreamRecreated, *order.READS)
+"""ticks, which come every minute, are last: by the last type the lag is measured"""
 RETRY_SECONDS = 1.0
 """before the next attempt when the queue is full or the log has used up its own retries"""
 STREAM_CHECK_SECONDS = 5.0

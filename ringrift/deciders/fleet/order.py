@@ -38,7 +38,7 @@ GAME_SECONDS = {"square8": 0.15, "hex8": 0.15, "square19": 3.0, "hexagonal": 4.0
 SAMPLE_SECONDS = {"square8": 1 / 3000, "hex8": 1 / 3000, "square19": 1 / 150, "hexagonal": 1 / 115}
 """of two cores, for one pass, until a training of the config was timed"""
 TICKET_SECONDS_MAX = 6 * 3600.0
-"""of a finished ticket: a worker that claims more must not keep its config from work for ever"""
+"""of a finished ticket: a worker that claims more must not keep its config from work"""
 OVERDUE_SECONDS, OVERDUE_FACTOR = 120.0, 4.0
 """after this time and this many times the longest prediction, an offered ticket is counted no more:
 it failed and waits to be tried again, or its workers are gone"""

@@ -256,17 +256,20 @@ def test_stale_data_are_not_trained_on_before_more_were_played(life):
     life.when(exported()).then(TrainingRequested)
 
 
-def test_poor_data_get_fewer_epochs(life):
+def test_poor_data_get_fewer_epochs(story, settings_changed):
+    long = settings_changed(training=TrainingSettings(first_samples=20_000))
+    life = story(DECIDER).given(long, planned(), played())
     (fact,) = life.given(assessed(0.42)).when(exported()).then(TrainingRequested)
     assert fact.intensity == pytest.approx(0.92, abs=1e-3)
 
 
-def test_good_data_get_the_usual_epochs_unless_set(story, settings_changed, life):
+def test_good_data_get_the_usual_epochs_unless_set(story, settings_changed):
+    long = settings_changed(training=TrainingSettings(first_samples=20_000))
+    life = story(DECIDER).given(long, planned(), played())
     (fact,) = life.given(assessed(0.9)).when(exported()).then(TrainingRequested)
     assert fact.intensity == 1.0
-    eager = story(DECIDER).given(
-        settings_changed(training=TrainingSettings(intensity_good=1.5)), planned(), played()
-    )
+    eager = TrainingSettings(intensity_good=1.5, first_samples=20_000)
+    eager = story(DECIDER).given(settings_changed(training=eager), planned(), played())
     (fact,) = eager.given(assessed(0.75)).when(exported()).then(TrainingRequested)
     assert fact.intensity == pytest.approx(1.25, abs=1e-3)
 

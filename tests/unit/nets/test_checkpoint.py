@@ -19,6 +19,7 @@ from ringrift.nets import checkpoint as cp
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.header import WEIGHT_MAX, CheckpointError, digest_of
 from ringrift.nets.shapes import ARCHITECTURES, DEPRECATED, canonical, describe, shape_of
 from ringrift.nets.tensors import METADATA, TensorError, pack, unpack
 from ringrift.rules import Config, Position
@@ -45,11 +46,11 @@ def with_header(data: bytes, **changes: object) -> bytes:
 
 
 def test_a_saved_network_is_loaded_unchanged(data: bytes) -> None:
-    loaded = cp.TowerCheckpoint.parse(data, digest=cp.digest_of(data))
+    loaded = cp.TowerCheckpoint.parse(data, digest=digest_of(data))
     assert loaded.header.parents == (PARENT,)
     assert loaded.header.encoder == ENCODER
     assert loaded.header.config == CONFIG
-    assert loaded.digest == cp.digest_of(data)
+    assert loaded.digest == digest_of(data)
     original = build("v2-micro", hex_board=True, seed=4).state_dict()
     for name, tensor in loaded.network().state_dict().items():
         assert torch.equal(tensor, original[name])
@@ -126,7 +127,7 @@ REJECTED = {
 @pytest.mark.parametrize("case", REJECTED)
 def test_a_header_that_does_not_fit_is_rejected(data: bytes, case: str) -> None:
     changes, message = REJECTED[case]
-    with pytest.raises(cp.CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         cp.TowerCheckpoint.parse(with_header(data, **changes))
 
 
@@ -140,23 +141,23 @@ def test_tensors_that_do_not_fit_are_rejected_by_name(data: bytes) -> None:
         (weights | {"stem.weight": stem.astype(np.float64)}, "stem.weight.*float64"),
         (weights | {"stem.weight": stem * np.float32(np.nan)}, "stem.weight.*finite"),
     ):
-        with pytest.raises(cp.CheckpointError, match=message):
+        with pytest.raises(CheckpointError, match=message):
             cp.TowerCheckpoint.parse(pack(changed, metadata))
 
 
 def test_a_wrong_digest_is_rejected(data: bytes) -> None:
-    with pytest.raises(cp.CheckpointError, match="expected " + PARENT):
+    with pytest.raises(CheckpointError, match="expected " + PARENT):
         cp.TowerCheckpoint.parse(data, digest=PARENT)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 7, 8, 100, 5000, -1])
 def test_truncated_bytes_are_rejected(data: bytes, cut: int) -> None:
-    with pytest.raises(cp.CheckpointError):
+    with pytest.raises(CheckpointError):
         cp.TowerCheckpoint.parse(data[:cut])
 
 
 def test_a_tensor_file_without_our_header_is_rejected() -> None:
-    with pytest.raises(cp.CheckpointError, match="no header of RingRift"):
+    with pytest.raises(CheckpointError, match="no header of RingRift"):
         cp.TowerCheckpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 
@@ -175,7 +176,7 @@ def test_a_pickle_is_rejected_and_never_read(kind: str | int) -> None:
     else:
         torch.save({"stem.weight": torch.zeros(4), "bomb": Bomb()}, out)
     with pytest.raises(
-        cp.CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"
+        CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"
     ):
         cp.TowerCheckpoint.parse(out.getvalue())
 
@@ -185,11 +186,11 @@ def test_a_pickle_is_rejected_and_never_read(kind: str | int) -> None:
 def test_a_damaged_header_raises_only_checkpoint_errors(data: bytes, at: int, noise: bytes) -> None:
     """Damage to a note is noticed only by the digest."""
     damaged = data[:at] + noise + data[at + len(noise) :]
-    with contextlib.suppress(cp.CheckpointError):
+    with contextlib.suppress(CheckpointError):
         cp.TowerCheckpoint.parse(damaged)
     if damaged != data:
-        with pytest.raises(cp.CheckpointError, match="digest"):
-            cp.TowerCheckpoint.parse(damaged, digest=cp.digest_of(data))
+        with pytest.raises(CheckpointError, match="digest"):
+            cp.TowerCheckpoint.parse(damaged, digest=digest_of(data))
 
 
 @anytime
@@ -257,7 +258,7 @@ def test_weights_that_no_training_gives_are_refused(data: bytes, value: float) -
     weights, metadata = unpack(data)
     weights = {name: array.copy() for name, array in weights.items()}
     weights["stem.bias"][3] = value
-    with pytest.raises(cp.CheckpointError, match="is not finite or exceeds"):
+    with pytest.raises(CheckpointError, match="is not finite or exceeds"):
         cp.TowerCheckpoint.parse(pack(weights, metadata))
 
 
@@ -266,8 +267,8 @@ def test_outputs_that_are_not_finite_are_refused(data: bytes) -> None:
     network = cp.TowerCheckpoint.parse(data).network()
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.fill_(cp.WEIGHT_MAX)
+            parameter.fill_(WEIGHT_MAX)
     position = Position.start(CONFIG)
     codes = position.legal_codes()
-    with pytest.raises(cp.CheckpointError, match="outputs of the network are not finite"):
+    with pytest.raises(CheckpointError, match="outputs of the network are not finite"):
         Evaluator(CONFIG, network).evaluate(position.state[None], codes, np.array([0, len(codes)]))
