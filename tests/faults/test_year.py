@@ -18,6 +18,7 @@ from support.year import MIRRORS, WEEKS, Archiver, Whole, hurry, memory, short_g
 from ringrift.consumers import archiver, exporter
 from ringrift.consumers.archiving import moving
 from ringrift.consumers.shards.building import exported_shards, rebuild
+from ringrift.consumers.verification.parity import Verdicts
 from ringrift.consumers.verification.whole import verify
 from ringrift.deciders.loop.rating import DECIDER
 from ringrift.events import Settings, draft
@@ -119,7 +120,7 @@ async def year(log: JetStreamLog, url: str, week: int, figures: dict[str, float]
                 last = min(ends[-1], ends[-2] + SHARD_GAMES_MAX)
                 stored = read.facts(log, GameCompleted, after=ends[-2], until=last)
                 chosen = [exporter.Judged(*item, None) async for item in stored]
-                cut = await exporter._cut(cutter, chosen, *cut)
+                cut = await exporter._cut(cutter, chosen, *cut, Verdicts())
             await eventually(lambda: mirrored(log), WAIT_SECONDS_MAX, POLL_SECONDS)
             archiving.wall.value = began + WEEK_HOURS * 3600.0
             await eventually(lambda: left(log, ends[-3]), WAIT_SECONDS_MAX, POLL_SECONDS)

@@ -54,8 +54,8 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """largest part of self-play to which these factors raise the starved configs together: with two
     of twelve configs starved, the others stood at their floors whatever their terms"""
     priorities: tuple[kinds.Priority, ...] = ()
-    """factor on the priority of a config, such as `hex8_2p=2` (`ringrift tune --priority`;
-    requirement G14.11)"""
+    """factor on the priority of a config, such as `hex8_2p=2`: quotas only lower shares
+    (requirement G14.11)"""
     failures_max: kinds.Positive = 6
     """failed trainings in a row after which self-play of a config is suspended: two rounds of
     attempts (requirement G17.10)"""

@@ -101,7 +101,7 @@ async def test_games_events_and_networks_leave_a_server_and_are_read(
         assert (await read.fact_at(reader, f"{GAMES}/7")).event == games[6]
         assert [item async for item in read.facts(reader, ArchiveFailed)] == []
         # the network returns from the archive, and from the cache once it was fetched
-        worker = Process("selfplay", "node", await place.log("worker"))
+        worker = Process("selfplay", "the-worker", await place.log("worker"))
         assert await worker.blobs.get(MODEL_BUCKET, model) == NETWORK
         ((fact, _),) = [item async for item in read.facts(reader, BlobFetched)]
         assert [item.source for item in fact.attempts] == ["cache", "bucket", "archive"]
