@@ -27,6 +27,7 @@ class Place:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
+        self.opened: list[JetStreamLog] = []
 
     @property
     def authority(self) -> Path:
@@ -53,7 +54,8 @@ class Place:
         login = read_login(self.credentials(role))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(AUTHORITY, str(self.authority))
-            return await JetStreamLog.open(self.url, name=role, login=login)
+            self.opened.append(await JetStreamLog.open(self.url, name=role, login=login))
+        return self.opened[-1]
 
 
 @asynccontextmanager
@@ -63,9 +65,9 @@ async def secured(folder: Path) -> AsyncIterator[Place]:
         folder, parse_nodes(f"n1=127.0.0.1:{port_with_neighbours()}"), users=True, tls=True
     )
     home = folder / "voters" / "n1"
-    with (home / "log").open("wb") as log:
+    with (home / "log").open("wb") as output:
         server = await asyncio.create_subprocess_exec(
-            find_binary(), "-c", "nats.conf", cwd=home, stdout=log, stderr=log
+            find_binary(), "-c", "nats.conf", cwd=home, stdout=output, stderr=output
         )
     place = Place(folder, f"tls://127.0.0.1:{voter.port}")
     with pytest.MonkeyPatch.context() as patch:
@@ -83,5 +85,8 @@ async def secured(folder: Path) -> AsyncIterator[Place]:
             await operator.close()
             yield place
         finally:
+            # a client that a failed test leaves open would search for the server without end
+            for log in place.opened:
+                await log.close()
             server.terminate()
             await server.wait()
