@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 
 SAME_MACHINE = Kind(0.0, 0.0)
 OTHER_MACHINE = Kind(0.017, 0.030)
-"""bfloat16 against float32; the larger of the figures measured"""
+"""bfloat16 against float32, measured with one random network on the CPU"""
 FORGERIES = {
     "illegal moves": Kind(0.0, 0.0, broken=True),
     "wrong result": Kind(0.0, 0.0, broken=True),

@@ -24,7 +24,6 @@ from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfpla
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,
-    CurriculumReweighted,
     EvaluationRequested,
     EvaluationScored,
     ModelPromoted,
@@ -232,7 +231,7 @@ def test_feedback_changes_nothing_in_a_fresh_run_of_one_config() -> None:
 
 def test_feedback_records_its_findings() -> None:
     kinds = {type(fact) for fact in run((*LOOP, *FEEDBACK), ticks=True)}
-    assert {QualityAssessed, VelocityChanged, CurriculumReweighted, AllocationDecided} <= kinds
+    assert {QualityAssessed, VelocityChanged, AllocationDecided} <= kinds
 
 
 def test_the_same_facts_give_the_same_log() -> None:

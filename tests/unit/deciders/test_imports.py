@@ -30,7 +30,7 @@ def test_a_shard_of_imported_games_is_not_fresh_data() -> None:
     load = scheduling.exported(scheduling.Load(), OLD, CONTEXT)
     assert (load.games, load.exported_at) == (8, None)
     assert held_back.exported(held_back.Readiness(), OLD, CONTEXT).exported_at is None
-    mixed = replace(OLD, imported=3)
+    mixed = replace(OLD, imported=3, samples=9)
     load = scheduling.exported(scheduling.Load(), mixed, CONTEXT)
     assert (load.games, load.exported_at) == (3, CONTEXT.time)
 
