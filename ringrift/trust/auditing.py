@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ringrift.events import Settings, facts as f
+from ringrift.events.participants import network_seat
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
+from ringrift.learning.ends import LIMIT
 from ringrift.learning.openings import PLIES
 from ringrift.learning.play import GAME_STREAM
 from ringrift.learning.shards import GameRejected, check_game, play_checked
@@ -24,6 +26,8 @@ from ringrift.trust.replay import sampled
 AGAIN = 24
 """decisions of a game that are searched again once one differs"""
 INDEX_DIGITS_MAX = 9
+ANY = "0" * 64
+"""stands for any network: how one plays follows from its kind"""
 DECISIONS_MIN = 20
 """as many a game counts for at least, so that one without targets does not escape"""
 
@@ -66,6 +70,9 @@ def contradiction(game: f.GameCompleted, request: Request | None) -> str:
     number = game.game.removeprefix(f"{game.ticket}-")
     if not (number.isascii() and number.isdecimal() and len(number) <= INDEX_DIGITS_MAX):
         return f"no game of ticket {game.ticket}"
+    longest = request.settings.selfplay.max_moves
+    if game.reason == LIMIT and game.plies != longest:
+        return f"it was stopped after {game.plies} plies, not {longest}"
     return _against(game, int(number), request) or _unsearched(game, request.settings)
 
 
@@ -88,9 +95,15 @@ def _against(game: f.GameCompleted, number: int, request: Request) -> str:
         plan = ticket.plan
         seed = seed_of(plan.seed, plan.generation, ticket.first_game + number)
         noise = settings.noise_plies if plan.noise_plies is None else plan.noise_plies
-        player = (plan.simulations, settings.considered, noise)
+        options = {"considered": settings.considered, "noise_plies": noise}
+        players = {
+            _search(
+                network_seat(ANY, plan.simulations, kind=kind, seats=len(game.seats), **options)
+            )
+            for kind in ("network", "nnue")  # with a policy, and without
+        }
         for seat in game.seats:
-            if (seat.simulations, seat.considered, seat.noise_plies) != player:
+            if _search(seat) not in players:
                 return f"{seat.participant} does not search as its plan asks"
             if seat.model != plan.model and seat.model not in request.fallbacks:
                 return f"{seat.participant} is not the network of its plan"
@@ -99,6 +112,10 @@ def _against(game: f.GameCompleted, number: int, request: Request) -> str:
     else:
         return f"ticket {game.ticket} asks for no games"
     return "" if game.seed == seed else f"its seed is {game.seed}, its request gives {seed}"
+
+
+def _search(seat: f.Seat) -> tuple[int, int, int]:
+    return seat.simulations, seat.considered, seat.noise_plies
 
 
 def _unsearched(game: f.GameCompleted, settings: Settings) -> str:
