@@ -28,6 +28,7 @@ from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 
 VERDICTS_SECONDS = 5.0
+"""between two looks for verdicts that are waited for"""
 
 
 class Judged(NamedTuple):
@@ -103,7 +104,7 @@ async def _judged_elsewhere(process: Process, verdicts: Verdicts, seq: int) -> N
     """Wait until another implementation of the rules has judged the games up to a sequence, if only
     judged ones are trained on."""
     await verdicts.read(process.log)
-    while not await _pending_allowed(process) and verdicts.last_seq < seq:
+    while not await _pending_allowed(process) and verdicts.whole_to < seq:
         process.doing = "waiting for verdicts of the setting parity.command"
         await process.wait(VERDICTS_SECONDS)
         process.check_stop()

@@ -49,11 +49,12 @@ class NoVerdict(RingRiftError):
 async def keep_checking(process: Process) -> None:
     """Have new games judged while the setting `parity.command` names a program that this node has,
     until cancelled."""
+    verdicts = Verdicts()
     while True:
         settings, _ = await process.settings()
         program = shutil.which(settings.parity.command) if settings.parity.command else None
         try:
-            while program and await check(process, settings.parity, program):
+            while program and await check(process, settings.parity, program, verdicts):
                 pass
         except NoVerdict as error:
             process.logger.error("no parity verdict", program=program, error=str(error))
@@ -62,11 +63,17 @@ async def keep_checking(process: Process) -> None:
         await process.wait(ROUND_SECONDS)
 
 
-async def check(process: Process, settings: ParitySettings, program: str) -> bool:
-    """Have the next games judged; return whether there were any. Raises NoVerdict,
-    ConcurrencyError, StreamError."""
+async def check(
+    process: Process, settings: ParitySettings, program: str, verdicts: "Verdicts"
+) -> bool:
+    """Have the next games judged, all of them if only judged ones are trained on; return whether
+    there were any. Raises NoVerdict, ConcurrencyError, StreamError."""
     log = process.log
-    expect, first = await _next(log)
+    newest = await log.last(EVENTS, VERDICTS)
+    expect = Expect(VERDICTS, newest.seq if newest else 0)  # no other node judges the same games
+    await verdicts.read(log)
+    done = verdicts.last_seq if settings.pending else verdicts.whole_to
+    first = max(done, await log.tail(GAMES) - BEHIND_MAX if not done else 0, 0) + 1
     head = await log.last(EVENTS, f.TreeHeadRecorded.event_type.subject_filter)
     if head is None:
         return False
@@ -106,18 +113,6 @@ async def check(process: Process, settings: ParitySettings, program: str) -> boo
     ]
     await log.append(drafts, expect)
     return True
-
-
-async def _next(log: Log) -> tuple[Expect, int]:
-    """The expectation that no other node judges the same games, and the first of these."""
-    newest = await log.last(EVENTS, VERDICTS)
-    first = max(1, await log.tail(GAMES) - BEHIND_MAX)
-    if newest is not None:
-        confirmed = await log.last(EVENTS, f.ParityConfirmed.event_type.subject_filter)
-        found = await read.fact_at(log, f"{EVENTS}/{confirmed.seq}") if confirmed else None
-        if found is not None and isinstance(found.event, f.ParityConfirmed):
-            first = found.event.last_seq + 1
-    return Expect(VERDICTS, newest.seq if newest else 0), first
 
 
 class Judgement(NamedTuple):
@@ -179,14 +174,19 @@ def _run(program: str, files: list[Path]) -> tuple[int, str]:
 
 
 class Verdicts:
-    """What the second implementation says of games, as the exporter needs it."""
+    """What the second implementation says of games."""
 
     def __init__(self) -> None:
-        self.whole: list[tuple[int, int]] = []
-        """ranges of `GAMES` of which it judged every game"""
         self.last_seq = 0
+        """of `GAMES` up to which it judged a sample at least"""
         self.rejected: set[int] = set()
+        self._whole: list[tuple[int, int]] = []
         self._known_to = 0
+
+    @property
+    def whole_to(self) -> int:
+        """The end of the newest range of `GAMES` of which it judged every game; 0 without one."""
+        return self._whole[-1][1] if self._whole else 0
 
     async def read(self, log: Log) -> None:
         """Fold what is new."""
@@ -197,13 +197,19 @@ class Verdicts:
             elif isinstance(fact, f.ParityConfirmed):
                 self.last_seq = max(self.last_seq, fact.last_seq)
                 if fact.share == 1.0:
-                    self.whole.append((fact.first_seq, fact.last_seq))
+                    self._extend(fact.first_seq, fact.last_seq)
         self._known_to = tail
+
+    def _extend(self, first: int, last: int) -> None:
+        if self._whole and first <= self.whole_to + 1:
+            first, before = self._whole.pop()
+            last = max(last, before)
+        self._whole.append((first, last))
 
     def refusal(self, seq: int, *, pending: bool) -> f.Refusal | None:
         """Why a game is no training data; `pending`: unjudged ones are."""
         if seq in self.rejected:
             return "parity"
-        if pending or any(first <= seq <= last for first, last in self.whole):
+        if pending or any(first <= seq <= last for first, last in self._whole):
             return None
         return "pending"

@@ -15,7 +15,7 @@ from support.system import System, running
 
 from ringrift.cli.main import main
 from ringrift.consumers import exporter, feedback
-from ringrift.consumers.verification.parity import NoVerdict, check, judge, keep_checking
+from ringrift.consumers.verification.parity import NoVerdict, Verdicts, check, judge, keep_checking
 from ringrift.events import Settings, facts as f
 from ringrift.events.settings import ParitySettings, ShardSettings
 from ringrift.trust.heads import HeadWriter
@@ -110,17 +110,23 @@ async def test_games_wait_for_their_verdict_if_pending_ones_may_not_be_trained_o
     assert (shard.games, shard.refused) == (4, {})
 
 
-async def test_games_of_a_sampled_range_stay_pending(system: System, path: Path) -> None:
+async def test_games_of_a_sampled_range_are_judged_once_all_must_be(
+    system: System, path: Path
+) -> None:
     await write_requested(system, *(play_game("hex8_2p", seed) for seed in range(4)))
-    name = program(path, "pass", probe=True)
+    name, verdicts = program(path, "pass", probe=True), Verdicts()
     await headed(system, replace(PARITY, share=0.0))
     auditor = system.process("auditor", "n9")
-    assert await check(auditor, replace(PARITY, share=0.0), name)
-    assert not await check(auditor, replace(PARITY, share=0.0), name)
+    assert await check(auditor, replace(PARITY, share=0.0), name, verdicts)
+    assert not await check(auditor, replace(PARITY, share=0.0), name, verdicts)
+    assert verdicts.refusal(4, pending=False) == "pending"
     await headed(system, replace(PARITY, pending=False))
     async with running(exporter.main(system.process("exporter"))):
-        shard, _ = await system.first(f.ShardExported)
-    assert shard.refused == {"pending": (1, 2, 3, 4)}
+        await asyncio.sleep(60.0)
+        assert await system.facts(f.ShardExported) == []
+        async with running(keep_checking(system.process("auditor", "n9"))):
+            shard, _ = await system.first(f.ShardExported)
+    assert (shard.games, shard.refused) == (4, {})
 
 
 @pytest.mark.parametrize("command", ["bash", "/tmp/ringrift-parity-x", "ringrift-parity-x -c y"])
