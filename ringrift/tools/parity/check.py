@@ -16,10 +16,10 @@ from ringrift.rules.config import Config
 from ringrift.rules.errors import ConfigError, RulesError
 from ringrift.rules.layout import END_CAUSES, END_REASONS, STATE_DTYPE, init_state
 from ringrift.rules.legal import legal_moves
-from ringrift.rules.position import warm_up
+from ringrift.rules.position import PHASES, warm_up
 from ringrift.rules.victory import victory
 from ringrift.trust.traces.lines import End, EndPosition, Header, Line, Step, TraceError, read_lines
-from ringrift.trust.traces.text import FORMAT, PHASES, Tracer, canonical_text
+from ringrift.trust.traces.text import FORMAT, Tracer, canonical_text
 from ringrift.trust.traces.writing import hash16
 
 SHOWN_MAX = 20

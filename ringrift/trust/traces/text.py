@@ -14,21 +14,12 @@ from ringrift.rules.errors import RulesError
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.move_cells import move_cells
 from ringrift.rules.notation import fields
+from ringrift.rules.position import PHASES
 from ringrift.rules.setup import build_board
 from ringrift.rules.table import CELLS_AT
 from ringrift.trust.traces.lines import TraceError
 
 FORMAT: Final = "ringrift-parity-trace/1"
-PHASES: Final = (
-    "ring_placement",
-    "movement",
-    "capture",
-    "chain_capture",
-    "line_processing",
-    "territory_processing",
-    "forced_elimination",
-    "game_over",
-)
 _NUMBERS: Final = r"([0-9]{1,4}(?:,[0-9]{1,4})*)"
 _STATE_LINES: Final = tuple(
     re.compile(pattern)

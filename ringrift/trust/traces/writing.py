@@ -14,7 +14,8 @@ from ringrift.rules.apply import apply_move
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT
 from ringrift.rules.layout import END_CAUSES, END_REASONS
 from ringrift.rules.legal import legal_moves
-from ringrift.trust.traces.text import FORMAT, PHASES, Tracer
+from ringrift.rules.position import PHASES
+from ringrift.trust.traces.text import FORMAT, Tracer
 
 
 def hash16(text: str) -> str:
