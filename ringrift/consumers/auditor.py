@@ -1,8 +1,8 @@
 """Audits games of other nodes: plays a sample of them again, and searches some of their decisions
 again with the network, budget and seed that they name.
 
-The sample follows from a tree head that was stored after the games, which nobody could know when
-they were played. A decision that differs has more of its game searched again; then the game passes
+The sample follows from a tree head that was stored after the games, so it was unknown when they
+were played. A decision that differs has more of its game searched again; then the game passes
 or fails. `ringrift.deciders.fleet.audits` judges the nodes. Several auditors share the games.
 
 It also has another implementation of the rules judge games, where one is installed."""

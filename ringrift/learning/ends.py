@@ -12,7 +12,7 @@ from ringrift.rules import Position, layout as la
 REASON: Final = "ended_within_turn"
 """reason of a game that ended so"""
 LIMIT: Final = "max_moves"
-"""reason of a game that was stopped after so many plies: nobody wins, all ranks are 1"""
+"""reason of a game that was stopped after so many plies: no seat wins, all ranks are 1"""
 NODES_MAX: Final = 20_000
 """positions of one search; a turn that is nearly over has a few dozen"""
 

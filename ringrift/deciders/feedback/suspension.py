@@ -1,5 +1,5 @@
 """Which configs fail again and again? After several failed trainings in a row, self-play of the
-config is suspended, since its games teach nobody (requirement G17.10).
+config is suspended, since no network learns from its games (requirement G17.10).
 
 A suspended config trains once more after a time that doubles with each failure, on the samples it
 has, or as soon as a person has tuned it. The first training that finishes ends the suspension."""
