@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.context import InForce
-from ringrift.deciders.fleet import dead_letters, nodes
+from ringrift.deciders.fleet import audits, dead_letters, nodes
 from ringrift.deciders.kit import Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, facts as f
 from ringrift.insight.generations import LoopView
@@ -29,6 +29,7 @@ TICKETS_KEPT_MAX = 100
 """finished tickets of a config by which its speed is known"""
 DECIDERS: tuple[tuple[Decider[Any], type[Fact]], ...] = (
     (nodes.DECIDER, f.NodeFact),
+    (audits.DECIDER, f.NodeFact),
     (dead_letters.DECIDER, f.DeadLetterFact),
 )
 """deciders whose states pages show, with the facts that change them"""
@@ -62,6 +63,8 @@ class Network(Struct, frozen=True, kw_only=True):
     judged: int = 0
     promoted: bool | None = None
     """None before its verdict"""
+    attested: tuple[str, ...] = ()
+    """nodes with coordinators that derived its promotion again and signed it"""
 
 
 @dataclass
@@ -227,6 +230,9 @@ class Fold:
             case f.ModelPromoted() | f.PromotionRejected():
                 promoted = isinstance(event, f.ModelPromoted)
                 self._happened(event.model, judged=meta.seq, promoted=promoted)
+            case f.PromotionAttested() if known := self.networks.get(event.model):
+                nodes = dict.fromkeys((*known.attested, event.node))
+                self._happened(event.model, attested=tuple(nodes))
 
     def _happened(self, model: str, **changes: object) -> None:
         if known := self.networks.get(model):

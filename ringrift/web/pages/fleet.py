@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ringrift.deciders.fleet.audits import Record
 from ringrift.events import Recorded, facts as f
 from ringrift.insight.fleet import fleet_state
 from ringrift.log import read
@@ -30,6 +31,7 @@ class Node:
     assigned: f.NodeAssigned | None = None
     beats: list[Heartbeat] = field(default_factory=list)
     games_an_hour: float | None = None
+    audits: Record = field(default_factory=Record)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -98,6 +100,8 @@ async def nodes_of(view: View) -> list[Node]:
         of(name).registered, of(name).assigned = node.registered, node.assignment
     for name, present in view.fold.states["nodes"].nodes.items():
         of(name).standing = present.standing
+    for name, record in view.fold.states["audits"].nodes.items():
+        of(name).audits = record
     for name, seen in view.cluster.nodes.items() if view.cluster else ():
         one = of(name)
         one.standing, one.tier, one.machine = seen.standing, seen.tier, seen.machine

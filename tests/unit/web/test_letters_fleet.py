@@ -99,7 +99,20 @@ async def test_the_fleet_shows_nodes_and_processes() -> None:
         registered = f.NodeRegistered(
             node="box2", provider="p", accelerator="rtx4090", vram_gib=24.0, cost_per_hour=0.4
         )
-        await pages.record(registered)
+        audit = f.NodeAudit(node="box2", first_seq=1, games=7, decisions=9)
+        await pages.record(
+            registered,
+            f.AuditFinished(
+                node="n9",
+                head="EVENTS/1",
+                first_seq=1,
+                last_seq=9,
+                found=(audit,),
+                skipped=0,
+                search_seconds=1.0,
+            ),
+            f.NodeQuarantined(node="box2", clean_seq=0, evidence=0.0, games=7, why="it lied"),
+        )
         text = await pages.get("/fleet")
         assert 'id="node-box1"' in text
         assert "H200 128 GiB, 8 cores, 16 GiB" in text
@@ -108,6 +121,9 @@ async def test_the_fleet_shows_nodes_and_processes() -> None:
         assert "0.40" in text
         row = text.split('id="node-box1"')[1].split("</tr>")[0]
         assert ">3<" in row
+        row = text.split('id="node-box2"')[1].split("</tr>")[0]
+        assert "quarantined" in row
+        assert ">7<" in row
 
 
 async def test_a_prometheus_reads_the_fleet_and_where_its_processes_are() -> None:

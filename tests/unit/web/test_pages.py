@@ -158,6 +158,12 @@ async def test_a_network_shows_lineage_both_ways_and_its_matches(turned: Site) -
     assert f"/play?config=hex8_2p&amp;model={second}" in page
     assert f"{newest(turned, f.ModelPromoted)}" not in page  # the verdict on another
     assert page.count("/evaluations/") >= 3
+    assert "no coordinator has attested" in page
+    said = {"config": "hex8_2p", "model": second, "promotion": 9, "root": "a" * 64}
+    await turned.record(*(f.PromotionAttested(node=node, **said) for node in ("n1", "n2")))
+    page = await turned.get(f"/networks/hex8_2p/{second[:12]}")
+    assert "attested by n1, n2" in text(page)
+    assert f"ringrift certificate export {second[:12]}" in page
 
 
 @pytest.mark.parametrize("model", ["abc", "f" * 12, "a" * 4000])
