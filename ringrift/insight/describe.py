@@ -84,7 +84,8 @@ def field_text(value: Any) -> str:
         case bytes():
             return f"{len(value)}B"
         case dict():
-            return field_text(str(value))
+            pairs = (f"{name}: {field_text(item)}" for name, item in value.items())
+            return f"{{{one_line(', '.join(pairs), TEXT_MAX)}}}"
         case tuple() | list():
             items = ", ".join(map(field_text, value[:ITEMS_MAX]))
             more = f", … {len(value)} in all" if len(value) > ITEMS_MAX else ""

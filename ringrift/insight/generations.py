@@ -297,6 +297,8 @@ class LoopView:
                 self.paused.pop(f"{event.scope}/{event.kind}", None)
             case facts.EvaluationScored():
                 self._score(event)
+            case facts.EvaluationRefuted():
+                self._leave_out(event.ticket)
             case facts.GamesRetracted():
                 self._retract(event)
             case facts.ModelDerived():
@@ -321,8 +323,12 @@ class LoopView:
         view.retracted += event.count
         self.left_out.update(event.unscored_tickets)
         for ticket in event.scored_tickets:
-            if (result := self.scored.pop(ticket, None)) is not None:
-                scores = view.generation(result.generation).scores
-                scores[result.purpose].add(result, -1)
-                if scores[result.purpose].games == 0:
-                    del scores[result.purpose]
+            self._leave_out(ticket)
+
+    def _leave_out(self, ticket: str) -> None:
+        """Take a score back that counts no more."""
+        if (result := self.scored.pop(ticket, None)) is not None:
+            scores = self.of(result.config).generation(result.generation).scores
+            scores[result.purpose].add(result, -1)
+            if scores[result.purpose].games == 0:
+                del scores[result.purpose]

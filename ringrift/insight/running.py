@@ -76,13 +76,15 @@ class Ticket(Struct, frozen=True, kw_only=True):
     scored: f.EvaluationScored | None = None
     scored_at: int = 0
     failed: str = ""
+    abandoned: bool = False
+    """the match was decided without it"""
     left_out: bool = False
-    """its games are retracted"""
+    """its games are retracted, or its score is refuted"""
 
     @property
     def open(self) -> bool:
         """Whether it has no outcome yet."""
-        return self.scored is None and not self.failed
+        return self.scored is None and not self.failed and not self.abandoned
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -101,9 +103,11 @@ class Match(Struct, frozen=True, kw_only=True):
 
     @property
     def open(self) -> bool:
-        """Whether more games are to come: of a requested round, or of the next one of a test."""
-        waits = any(ticket.open for ticket in self.tickets.values())
-        return waits or (self.purpose == "promotion" and self.ended is None)
+        """Whether more games are to come: of a requested round, or of the next one of a test. Once
+        a test is decided, its other games are not needed."""
+        if self.purpose == "promotion":
+            return self.ended is None
+        return any(ticket.open for ticket in self.tickets.values())
 
     @property
     def seats(self) -> int:
@@ -225,6 +229,10 @@ class Running:
                 self._change(event.ticket, scored=event, scored_at=meta.seq, points={})
             case f.EvaluationFailed():
                 self._change(event.ticket, failed=event.reason or "failed")
+            case f.EvaluationAbandoned():
+                self._change(event.ticket, abandoned=True)
+            case f.EvaluationRefuted():
+                self._change(event.ticket, left_out=True)
             case f.GamesRetracted():
                 for name in (*event.scored_tickets, *event.unscored_tickets):
                     self._change(name, left_out=True)

@@ -42,6 +42,7 @@ ROUTINE = (
     f.ShardRetired,
     f.WorkEscalated,
     f.ArchitectureSharesDecided,
+    f.EfficiencyMeasured,
 )
 """decisions that a person does not ask about"""
 

@@ -216,6 +216,44 @@ def test_a_failed_ticket_is_over() -> None:
     assert told.matches[1].tickets["evaluation-events-1"].failed == "no network"
 
 
+def test_an_abandoned_ticket_is_over() -> None:
+    asked = request("heuristic")
+    left = f.EvaluationAbandoned(
+        config="hex8_2p",
+        generation=1,
+        ticket="evaluation-events-1",
+        node="n",
+        candidate_model=B,
+        purpose="heuristic",
+        games=3,
+    )
+    assert Told().hears(asked, left).open() == []
+
+
+def test_a_decided_test_waits_for_no_game() -> None:
+    told = Told().hears(request(), replace(request(), round=1))
+    told.hears(score(request(), "evaluation-events-1", (1.0, 4)), promoted(B, 1, A))
+    assert told.open() == []
+
+
+def test_a_refuted_score_does_not_count() -> None:
+    asked = request()
+    told = Told().hears(asked, score(asked, "evaluation-events-1", (1.0, 4)))
+    assert standing(told).games
+    refuted = f.EvaluationRefuted(
+        config="hex8_2p",
+        generation=1,
+        ticket="evaluation-events-1",
+        node="n",
+        candidate_model=B,
+        purpose="promotion",
+        score="EVENTS/2",
+        forged=True,
+        reason="its games give other wins",
+    )
+    assert standing(told.hears(refuted)).games == 0
+
+
 def test_retracted_games_do_not_count() -> None:
     asked = request()
     told = Told().hears(
