@@ -3,7 +3,7 @@
 RingRiftError
 ├── CommandError    a command cannot be carried out
 ├── EventError      `ringrift.events.errors`
-├── CheckpointError, TransferError, OnnxError    `ringrift.nets`
+├── CheckpointError, OnnxError    `ringrift.nets`
 └── StreamError     `ringrift.log.errors`
 """
 

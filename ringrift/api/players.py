@@ -13,7 +13,7 @@ from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import Config, Position
 from ringrift.search import harness as harnesses
-from ringrift.search.harness import HARNESSES, HarnessError, Setup
+from ringrift.search.harness import HARNESSES, Setup
 from ringrift.search.players import Decision
 
 BUDGET = 128
@@ -140,15 +140,16 @@ class Player:
     ) -> None:
         """Make a player with one of the harnesses that `ringrift harnesses` lists.
 
-        Without a `network` the handcrafted heuristic evaluates positions. `budget` is the number of
+        Without a `network` the handcrafted heuristic evaluates positions. One of another config
+        plays as it is, untrained for this one. `budget` is the number of
         simulations (Gumbel) or positions (other searches) of a decision, by default `BUDGET`, and 0
         for harnesses that do not search. `threads` are those of the compiled part, by default all
         cores. Raises ConfigError, HarnessError."""
         self.config, self.harness, self.network = config, harness, network
-        if network is not None and network.config != config:
-            raise HarnessError(f"{network!r} cannot play {config}; transfer it, or take another")
         kind = HARNESSES.get(harness)
         model = network.model if network else None
+        if network is not None and network.config != config:
+            model = model_of(network.data, digest=network.digest, config=config)
         evaluator = "none" if harness == "random" else "heuristic"
         if model is not None:
             evaluator = "nnue" if model.nnue is not None else "network"

@@ -48,10 +48,8 @@ class TowerTrainer(Trainer):
         return fresh | {name: parent[name] for name in own.keys() & parent.keys()}
 
     def _load_teacher(self, data: bytes) -> Tower:
-        teacher, own = TowerCheckpoint.parse(data), self.window.config
-        if teacher.header.config != own:
-            raise TrainingError(f"a teacher for {teacher.header.config_key} cannot teach {own.key}")
-        return teacher.network().to(self.device).eval().requires_grad_(False)
+        teacher = TowerCheckpoint.parse(data).network(self.window.config)
+        return teacher.to(self.device).eval().requires_grad_(False)
 
 
 class NnueTrainer(Trainer):

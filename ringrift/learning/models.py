@@ -3,6 +3,7 @@
 from ringrift.nets.header import CheckpointError
 from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.nnue.stored import is_nnue, load
+from ringrift.nets.shapes import UnknownArchitecture
 from ringrift.rules.config import Config
 from ringrift.search.harness import Model
 
@@ -10,13 +11,19 @@ from ringrift.search.harness import Model
 def model_of(data: bytes, *, digest: str, config: str, threads: int | None = None) -> Model:
     """Return a model for games of `config` on this machine; an NNUE always on the CPU.
 
+    A network also plays boards and seats that it was not trained for (`ringrift.nets.boards`).
     `threads` limits those of torch. Raises CheckpointError, also if the bytes do not have the
-    digest or are for another config, whose boards compiled code would read beyond their end."""
+    digest or the architecture does not support the seats."""
+    try:
+        return _model_of(data, digest, Config.parse(config), threads)
+    except UnknownArchitecture as error:
+        raise CheckpointError(f"{digest}: {error}") from error
+
+
+def _model_of(data: bytes, digest: str, config: Config, threads: int | None) -> Model:
     if is_nnue(data):
-        header, weights = load(data, digest=digest)
-        _check_config(header.config_key, digest, config)
-        evaluator = NnueEvaluator(Config.parse(config), weights)
-        return Model(evaluator.evaluate, weights.has_policy, weights)
+        _, weights = load(data, digest=digest, config=config)
+        return Model(NnueEvaluator(config, weights).evaluate, weights.has_policy, weights)
     import torch
 
     from ringrift.nets.checkpoint import TowerCheckpoint
@@ -24,13 +31,6 @@ def model_of(data: bytes, *, digest: str, config: str, threads: int | None = Non
 
     if threads is not None:
         torch.set_num_threads(threads)
-    checkpoint = TowerCheckpoint.parse(data, digest=digest)
-    _check_config(checkpoint.header.config_key, digest, config)
+    network = TowerCheckpoint.parse(data, digest=digest).network(config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    evaluate = Evaluator(checkpoint.header.config, checkpoint.network(), device=device).evaluate
-    return Model(evaluate)
-
-
-def _check_config(found: str, digest: str, config: str) -> None:
-    if found != config:
-        raise CheckpointError(f"{digest} is for {found}, not {config}")
+    return Model(Evaluator(config, network, device=device).evaluate)

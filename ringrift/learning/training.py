@@ -29,7 +29,7 @@ from ringrift.nets.batch import Batcher, NnueBatcher, to_device
 from ringrift.nets.checkpoint import Checkpoint, load_weights
 from ringrift.nets.evaluator import in_chunks
 from ringrift.nets.header import CheckpointError, digest_of
-from ringrift.nets.shapes import canonical
+from ringrift.nets.shapes import UnknownArchitecture, canonical
 from ringrift.nets.tensors import Arrays
 
 GRADIENT_NORM_MAX: Final = 4.0  # ten times the usual norm; limits the effect of an outlier batch
@@ -82,7 +82,7 @@ class Trainer(ABC):
 
         `start` is the checkpoint of a network to start from (fresh weights if None), `resume` the
         result of `checkpoint()` of a training with the same arguments. `teacher` is the checkpoint
-        of a network of the same config and any architecture, which provides the share
+        of a tower, of any config, which provides the share
         `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the
         search's root value in the value target; the default is `ROOT_VALUE_MIX`.
 
@@ -170,12 +170,12 @@ class Trainer(ABC):
         what = f"cannot start {own} for {config.key} from"
         try:
             parent = self.CHECKPOINT.parse(start)
-        except CheckpointError as error:
+            weights = parent.weights_on(config)
+        except (CheckpointError, UnknownArchitecture) as error:
             raise TrainingError(f"{what} the parent network: {error}") from error
-        header = parent.header
-        if (header.architecture, header.config) != (own, config):
-            raise TrainingError(f"{what} a {header.architecture} for {header.config_key}")
-        load_weights(self.network, self._start_weights(parent.weights))
+        if parent.header.architecture != own:
+            raise TrainingError(f"{what} a {parent.header.architecture}")
+        load_weights(self.network, self._start_weights(weights))
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """Return the current network as the bytes of a checkpoint that names its parents."""

@@ -11,15 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES, Bags
+from ringrift.nets.boards import HEX_CORNERS, KERNEL
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
 from ringrift.nets.features import FEATURES
 from ringrift.nets.shapes import TowerShape, shape_of
 
 RANKS: Final = RELATIVE_SEATS
-KERNEL: Final = 3
-HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
-"""Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
-(+1, +1) are two steps away."""
 
 
 class BoardConv(nn.Conv2d):

@@ -11,10 +11,12 @@ from typing import ClassVar, Generic, Self, TypeVar, cast
 import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from ringrift.nets import shapes
 from ringrift.nets.architectures import Tower, build
+from ringrift.nets.boards import weights_on
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.header import FORMAT, Expected, Header, check_tensors, parsed
 from ringrift.nets.tensors import Arrays, pack
@@ -58,12 +60,19 @@ class Checkpoint(ABC, Generic[Network]):
         found = parsed(data, cls.KEY, cls.ENCODER, cls.expected, digest=digest)
         return cls(found.header, found.tensors, found.digest)
 
-    def network(self) -> Network:
-        """Return a network with these weights. Raises CheckpointError if they do not fit the
-        architecture."""
-        network = self.fresh(self.header)
-        load_weights(network, self.weights)
+    def network(self, config: Config | None = None) -> Network:
+        """Return a network with these weights, as it plays `config`, by default that of the header.
+
+        Raises CheckpointError if the weights do not fit the architecture, UnknownArchitecture if it
+        does not support the seats."""
+        config = config or self.header.config
+        network = self.fresh(replace(self.header, config_key=config.key))
+        load_weights(network, self.weights_on(config))
         return network
+
+    def weights_on(self, config: Config) -> Arrays:
+        """Return the weights with which it plays `config`. Raises UnknownArchitecture."""
+        return weights_on(config, self.header, self.weights)
 
     @classmethod
     def save(

@@ -25,6 +25,7 @@ from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets import onnx_export, transfer as transfers
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.header import digest_of
+from ringrift.nets.shapes import UnknownArchitecture
 from ringrift.rules.config import Config
 
 DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS_MIN},64}}")
@@ -74,27 +75,24 @@ async def keep(log: Log, model: str, kept: bool, why: str) -> str:
 
 def transferred(data: bytes, target: str) -> bytes:
     """Return a network for another config that starts from the weights of this one. Raises
-    CommandError, CheckpointError, TransferError."""
-    checkpoint = _tower(data, f"be transferred; train one for {target} from random weights")
-    return transfers.transfer(checkpoint, Config.parse(target))
+    CommandError, CheckpointError."""
+    try:
+        return transfers.transfer(checkpoint_of(data), Config.parse(target))
+    except UnknownArchitecture as error:
+        raise CommandError(str(error)) from error
 
 
 def exported(data: bytes) -> tuple[bytes, float]:
     """Return a network as an ONNX graph, and the largest difference between the outputs of both.
 
     Raises CommandError, CheckpointError, OnnxError."""
-    _tower(data, "be exported: it plays in whole numbers on any CPU as it is")
-    return onnx_export.export(data)
-
-
-def _tower(data: bytes, purpose: str) -> TowerCheckpoint:
-    """Return a network that is not an NNUE. Raises CommandError, CheckpointError."""
     checkpoint = checkpoint_of(data)
     if not isinstance(checkpoint, TowerCheckpoint):
         header = checkpoint.header
         name = f"{header.architecture} for {header.config_key}"
-        raise CommandError(f"this is an NNUE ({name}), which cannot {purpose}")
-    return checkpoint
+        why = "which cannot be exported: it plays in whole numbers on any CPU as it is"
+        raise CommandError(f"this is an NNUE ({name}), {why}")
+    return onnx_export.export(data)
 
 
 async def incumbent(log: Log, config: str) -> str | None:

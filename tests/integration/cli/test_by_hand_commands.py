@@ -155,8 +155,8 @@ def test_what_cannot_be_trained_is_refused_in_one_line(run: Any, tmp_path: Path)
     assert "no stored shards start with abcdef" in refused("--shards", "abcdef")
     text = refused("--shards", named["good"], "--architecture", "v99")
     assert "unknown architecture 'v99'" in text
-    text = refused("--shards", named["good"], "--init", named["other"])
-    assert "cannot start v2-micro for hex8_2p from a v2-micro for square8_2p" in text
+    text = refused("--shards", named["good"], "--architecture", "v2", "--init", named["other"])
+    assert "cannot start v2 for hex8_2p from a v2-micro" in text
     run("train", "--config", "hex8_3p", "--shards", named["good"], "--output", "x", status=1)
     assert "is a shard of hex8_2p, not hex8_3p" in run.err
     run("train", "--config", CONFIG, "--shards", named["good"], status=1)

@@ -345,18 +345,24 @@ def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
     assert model[:12] in run("model", "list")
 
 
-def test_an_nnue_is_neither_transferred_nor_exported(
+def test_an_nnue_is_not_exported(run: Any, nnue_file: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    run("model", "fetch", "--format", "onnx", str(nnue_file), "--output", str(made), status=1)
+    text = "be exported: it plays in whole numbers"
+    assert f"this is an NNUE (nnue_mp for hex8_3p), which cannot {text}" in run.err
+    assert run.err.count("\n") == 1
+    assert not made.exists()
+
+
+def test_an_nnue_is_transferred_to_seats_that_it_supports(
     run: Any, nnue_file: Path, tmp_path: Path
 ) -> None:
     made = tmp_path / "made"
-    for words, text in (
-        (("transfer", "--to", "hex8_4p", "--model"), "be transferred; train one for hex8_4p"),
-        (("fetch", "--format", "onnx"), "be exported: it plays in whole numbers"),
-    ):
-        run("model", *words, str(nnue_file), "--output", str(made), status=1)
-        assert f"this is an NNUE (nnue_mp for hex8_3p), which cannot {text}" in run.err
-        assert run.err.count("\n") == 1
-        assert not made.exists()
+    words = ("model", "transfer", "--model", str(nnue_file), "--output", str(made), "--to")
+    run(*words, "hexagonal_2p", status=1)
+    assert "nnue_mp does not support hexagonal_2p; for 2 seats use nnue, nnue_policy" in run.err
+    run(*words, "hexagonal_4p")
+    assert NnueCheckpoint.parse(made.read_bytes()).header.config_key == "hexagonal_4p"
 
 
 def test_a_network_is_kept_and_left_to_the_archive(run: Any, system: Any, tmp_path: Path) -> None:

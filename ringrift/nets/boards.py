@@ -1,0 +1,76 @@
+"""The weights of a network on another board, or with other seats, than it was trained for. Does not
+import torch.
+
+No weight of a tower depends on the size of a board, on the number of seats or on the kind of cells,
+so all are used as they are; on hexagons the corners of the kernels, which are no neighbours there,
+are zero. An NNUE has rows for each cell: those of another board are taken from the cell at the same
+place of the board, measured in parts of its width."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.nets.arrays import Int64s
+from ringrift.nets.bags import ROLES
+from ringrift.nets.header import Header
+from ringrift.nets.nnue.features import LEVELS
+from ringrift.nets.shapes import NNUES, nnue_shape_of
+from ringrift.nets.tensors import Arrays
+from ringrift.rules.config import Config
+
+KERNEL: Final = 3
+HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
+"""Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
+(+1, +1) are two steps away."""
+
+
+def weights_on(config: Config, header: Header, weights: Arrays) -> Arrays:
+    """Return the weights, by name, with which the network of a checkpoint plays `config`. Raises
+    UnknownArchitecture if it does not support the seats."""
+    if header.architecture in NNUES:
+        nnue_shape_of(header.architecture, config)
+        same = header.config.shape == config.shape
+        return weights if same else _of_other_cells(weights, header.config, config)
+    if not config.shape.hex:
+        return weights
+    return {name: _without_corners(array) for name, array in weights.items()}
+
+
+def _without_corners(array: NDArray[Any]) -> NDArray[Any]:
+    if array.shape[2:] != (KERNEL, KERNEL):
+        return array
+    masked = array.copy()
+    for row, column in HEX_CORNERS:
+        masked[:, :, row, column] *= 0.0  # keeps the sign, as in training
+    return masked
+
+
+def _of_other_cells(weights: Arrays, source: Config, target: Config) -> Arrays:
+    """The weights of an NNUE with the rows of the cells of `target`; those of `roles`, by cell of
+    the grid, are zero off the board."""
+    nearest, found = nearest_cells(source, target), dict(weights)
+    first = weights["first.weight"]
+    rows = first.reshape(len(source.shape.cells), LEVELS, first.shape[1])
+    found["first.weight"] = np.ascontiguousarray(rows[nearest].reshape(-1, first.shape[1]))
+    if "roles.weight" in weights:
+        roles = weights["roles.weight"]
+        by_cell = roles.reshape(-1, ROLES, roles.shape[1])
+        shape = target.shape.width**2, ROLES, roles.shape[1]
+        moved = np.zeros(shape, roles.dtype)
+        moved[_grid(target)] = by_cell[_grid(source)[nearest]]
+        found["roles.weight"] = moved.reshape(-1, roles.shape[1])
+    return found
+
+
+def nearest_cells(source: Config, target: Config) -> Int64s:
+    """Return for each cell of `target`, in scan order, the cell of `source` that is nearest to its
+    place, measured in parts of the width of each board; the first of several."""
+    places = [np.array(one.shape.cells) / (one.shape.width - 1) for one in (target, source)]
+    distances = ((places[0][:, None] - places[1][None]) ** 2).sum(2)
+    return np.asarray(distances.round(9).argmin(1), np.int64)
+
+
+def _grid(config: Config) -> Int64s:
+    """The place in the grid of each cell, in scan order."""
+    return np.array([y * config.shape.width + x for x, y in config.shape.cells], np.int64)
