@@ -5,14 +5,15 @@
                           that an unfinished one does not exist, and the next one continues it
 
 A backup consists of the server's own snapshots, which keep sequences, times, headers and
-deduplicated ids. A snapshot is a list of messages, which is cut into parts. A stream without
-changes is not even read. The facts are saved first, so that the backup of a working cluster
-contains everything that its facts name. It may contain games without the facts that planned them;
-where that matters, run `ringrift pause` first.
+deduplicated ids. A snapshot is a list of messages, which is cut into parts. Of a stream that the
+newest backup has, only what is new is read (`increment.py`). The facts are saved first, so that
+the backup of a working cluster contains everything that its facts name. It may contain games
+without the facts that planned them; where that matters, run `ringrift pause` first.
 
 Directories of earlier versions, with `backup.json`, can still be restored."""
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -26,24 +27,12 @@ from msgspec import Struct
 
 from ringrift.log.errors import BlobMissing, ServerError
 from ringrift.log.object_store import ObjectStore
-from ringrift.server.grow import CHUNK_BYTES, Report, Snapshot, Source
+from ringrift.server.grow import CHUNK_BYTES, Report, Snapshot, Source, Stream, Take
+from ringrift.server.increment import Changed, increment, left_since
+from ringrift.server.parts import INLINE_BYTES_MAX, Cutter, Part, Piece, records
 
 OLD_MANIFEST = "backup.json"
-MAGIC = b"NATSARC1"
-INLINE_BYTES_MAX = 2048
-"""parts of at most this size are in the manifest"""
-PART_BYTES_MIN, PART_BYTES_MAX = 256 * 1024, 8 * 1024 * 1024
-CUT_EVERY = 64
-"""a part ends with a message whose sequence this divides"""
 _NAME = re.compile(r"backups/(\d{8}T\d{6}\.\d{6}Z)\.json")
-
-
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of a stream's snapshot: its bytes, or the digest of an object."""
-
-    inline: bytes = b""
-    digest: str = ""
-    size_bytes: int = 0
 
 
 class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,16 +66,9 @@ async def save(source: Source, place: str, *, report: Report = lambda text: None
     }
     had, streams = set(known), Streams()
     for name, take in source.items():
-        snapshot = await take()
-        saved = before.get(name)
-        if saved is not None and _same(saved, snapshot):
-            await snapshot.chunks.aclose()
-            streams[name] = saved
-        else:
-            parts = [part async for part in _stored(store, snapshot, known)]
-            streams[name] = Saved(config=snapshot.config, state=snapshot.state, parts=tuple(parts))
+        streams[name] = await _taken(store, take, before.get(name), known)
         new = sum(part.size_bytes for part in streams[name].parts if part.digest not in had)
-        report(f"{name}: {snapshot.state['messages']} messages, {new / 1e6:.1f} MB new")
+        report(f"{name}: {streams[name].state['messages']} messages, {new / 1e6:.1f} MB new")
     used = {
         part.digest: part.size_bytes
         for saved in streams.values()
@@ -102,78 +84,84 @@ async def save(source: Source, place: str, *, report: Report = lambda text: None
     return Backup(name=title, size_bytes=sum(used.values()), new_bytes=new_bytes)
 
 
-def _same(saved: Saved, snapshot: Snapshot) -> bool:
+async def _taken(
+    store: ObjectStore, take: Take, saved: Saved | None, known: dict[str, int]
+) -> Saved:
+    """Store what is new of a stream."""
+    if isinstance(take, Stream) and saved is not None and _is_stored(saved, known):
+        info = await take.info()
+        if _same(saved, info["config"], info["state"]):
+            return saved
+        with contextlib.suppress(Changed):
+            left = await left_since(take, saved.config, saved.parts, saved.state)
+            begun = await take.begun()
+            async with contextlib.aclosing(begun.chunks):
+                fetch = partial(_content, store)
+                new = increment(take, saved.parts, saved.state, begun, left, fetch)
+                return await _saved(store, begun, new, known)
+    snapshot = await take()
+    return await _saved(store, snapshot, _pieces(snapshot), known)
+
+
+def _is_stored(saved: Saved, known: Mapping[str, int]) -> bool:
+    return all(known.get(part.digest) == part.size_bytes for part in saved.parts if part.digest)
+
+
+def _same(saved: Saved, config: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
     """Whether a stream has not changed since it was saved."""
-    ignored = ("consumer_count",)
-    states = [
-        {name: value for name, value in state.items() if name not in ignored}
-        for state in (saved.state, snapshot.state)
-    ]
-    return states[0] == states[1] and saved.config == snapshot.config
+    fields = ("messages", "bytes", "first_seq", "first_ts", "last_seq", "last_ts")
+    same = all(saved.state[one] == state[one] for one in fields)
+    return same and _lasting(saved.config) == _lasting(config)
 
 
-async def _stored(
-    store: ObjectStore, snapshot: Snapshot, known: dict[str, int]
-) -> AsyncIterator[Part]:
-    """Store the parts of a snapshot that are not known, and yield all."""
+def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what the server says of itself."""
+    words = dict(config.get("metadata") or {})
+    kept = {name: word for name, word in words.items() if name not in ("_nats.level", "_nats.ver")}
+    return {**config, "metadata": kept}
+
+
+async def _pieces(snapshot: Snapshot) -> AsyncIterator[Part | Piece]:
+    """Cut a whole snapshot."""
     from ringrift.server import s2  # compiled
 
-    async for data in _split(s2.decoded(snapshot.chunks)):
-        if len(data) <= INLINE_BYTES_MAX:
-            yield Part(inline=data)
-            continue
-        digest = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
-        if known.get(digest) != len(data):
-            await store.put(f"objects/{digest}", data)
-            known[digest] = len(data)
-        yield Part(digest=digest, size_bytes=len(data))
+    cutter = Cutter()
+    async for found in records(s2.decoded(snapshot.chunks)):
+        for record in found:
+            for piece in cutter.add(record):
+                yield piece
+    for piece in cutter.end():
+        yield piece
 
 
-async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Cut a snapshot into parts at places that depend on its content, so that equal messages are in
-    equal parts whatever is added, or deleted elsewhere."""
-    waiting, at, cut, magic = bytearray(), 0, 0, len(MAGIC)
-    async for chunk in chunks:
-        waiting += chunk
-        if magic and len(waiting) >= magic:
-            if not waiting.startswith(MAGIC):
-                raise ServerError(
-                    "the server's snapshots have another format: use nats-server 2.15"
-                )
-            at, magic = magic, 0
-        while (found := _record(waiting, at)) is not None:
-            end, seq = found
-            small = end - cut < PART_BYTES_MIN or seq % CUT_EVERY
-            at = end
-            if seq and small and end - cut < PART_BYTES_MAX:
-                continue
-            yield bytes(waiting[cut:end])
-            cut = end
-        del waiting[:cut]
-        at, cut = at - cut, 0
-    if waiting:
-        yield bytes(waiting)
+async def _saved(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    found: AsyncIterator[Part | Piece],
+    known: dict[str, int],
+) -> Saved:
+    """Store the pieces that are not known."""
+    parts = [
+        each if isinstance(each, Part) else await _put(store, each, known) async for each in found
+    ]
+    return Saved(config=snapshot.config, state=snapshot.state, parts=tuple(parts))
 
 
-def _record(data: bytearray, at: int) -> tuple[int, int] | None:
-    """The end and the sequence of the record at a place of a snapshot, 0 for one that is no
-    message; None if it is not complete. It consists of five variable-length numbers (size of the
-    name, time, sequence, sizes of headers and body), name, headers and body."""
-    numbers = []
-    for _ in range(5):
-        number = shift = 0
-        while True:
-            if at >= len(data):
-                return None
-            byte = data[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-        numbers.append(number)
-    end = at + numbers[0] + numbers[3] + numbers[4]
-    return (end, numbers[2]) if end <= len(data) else None
+async def _put(store: ObjectStore, piece: Piece, known: dict[str, int]) -> Part:
+    data, seqs = piece
+    first, last = (seqs[0], seqs[-1]) if seqs else (0, 0)
+    if len(data) <= INLINE_BYTES_MAX:
+        return Part(inline=data, first_seq=first, last_seq=last, messages=len(seqs))
+    digest = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+    if known.get(digest) != len(data):
+        await store.put(f"objects/{digest}", data)
+        known[digest] = len(data)
+    size = len(data)
+    return Part(digest=digest, size_bytes=size, first_seq=first, last_seq=last, messages=len(seqs))
+
+
+async def _content(store: ObjectStore, part: Part) -> bytes:
+    return part.inline or await store.get_checked(f"objects/{part.digest}", part.digest)
 
 
 async def names(store: ObjectStore) -> list[str]:
@@ -234,7 +222,7 @@ async def _snapshot(store: ObjectStore, saved: Saved) -> Snapshot:
 
     async def parts() -> AsyncIterator[bytes]:
         for part in saved.parts:
-            yield part.inline or await store.get_checked(f"objects/{part.digest}", part.digest)
+            yield await _content(store, part)
 
     async def chunks() -> Any:
         yield s2.IDENTIFIER

@@ -9,7 +9,7 @@ cursors, causes and fencing tokens stay valid."""
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from nats.errors import NoRespondersError
 
 from ringrift.log import api
 from ringrift.log.connect import Connection
+from ringrift.log.entry import stamp_of
 from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
@@ -45,19 +46,41 @@ class Snapshot(NamedTuple):
     chunks: AsyncGenerator[bytes, None]
 
 
-Source = Mapping[str, Callable[[], Awaitable[Snapshot]]]
-"""Streams to copy, in this order: the name of each and the function that takes its snapshot, which
-raises ServerError, ServerRefused, LogUnavailable."""
+Take = Callable[[], Awaitable[Snapshot]]
+"""Takes the snapshot of a stream. Raises ServerError, ServerRefused, LogUnavailable."""
+Source = Mapping[str, Take]
+"""Streams to copy, in this order, by name."""
 
 
 async def live(log: JetStreamLog) -> Source:
     """The streams of a running server or cluster. The facts come first: a copy taken while others
     write then contains everything that its facts name."""
     names = sorted(await _names(log), key=lambda name: (name != EVENTS, name))
-    return {name: partial(_snapshot, log, name) for name in names}
+    return {name: Stream(log, name) for name in names}
 
 
-async def _snapshot(log: JetStreamLog, stream: str) -> Snapshot:
+@dataclass(frozen=True)
+class Stream:
+    """A stream of a running server; called, it takes a snapshot that the server has checked."""
+
+    log: JetStreamLog
+    name: str
+
+    async def __call__(self) -> Snapshot:
+        return await _snapshot(self.log, self.name, check=True)
+
+    async def begun(self) -> Snapshot:
+        """A snapshot to read the beginning of: it is not checked, because that reads all, and the
+        server sends little ahead."""
+        return await _snapshot(self.log, self.name, check=False)
+
+    async def info(self, *, deleted: bool = False) -> dict[str, Any]:
+        """What the server says about it; with the sequences of deleted messages if asked for."""
+        request = {"deleted_details": True} if deleted else None
+        return await self.log.call(f"STREAM.INFO.{self.name}", request)
+
+
+async def _snapshot(log: JetStreamLog, stream: str, *, check: bool) -> Snapshot:
     chunks: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = log.client.new_inbox()
     subscription = await log.client.subscribe(inbox, cb=chunks.put)
@@ -76,7 +99,8 @@ async def _snapshot(log: JetStreamLog, stream: str) -> Snapshot:
         finally:
             await subscription.unsubscribe()
 
-    request = {"deliver_subject": inbox, "chunk_size": CHUNK_BYTES, "jsck": True}
+    how = {"jsck": True} if check else {"window_size": CHUNK_BYTES}
+    request = {"deliver_subject": inbox, "chunk_size": CHUNK_BYTES, **how}
     try:
         found = await api.call(log.ask, f"STREAM.SNAPSHOT.{stream}", request, CHUNK_SECONDS_MAX)
     except BaseException:
@@ -125,10 +149,12 @@ def _difference(snapshot: Snapshot, copied: Mapping[str, Any]) -> str:
     there any more."""
     if _expires(snapshot.config):
         return ""
-    fields = ("messages", "last_seq", "first_seq", "last_ts")
+    fields = ("messages", "last_seq", "first_seq", "bytes", "last_ts")
     for field in fields if copied["messages"] else fields[:2]:
         here, there = copied[field], snapshot.state[field]
-        if here != there:
+        # the source has the time of its newest message even when that was deleted
+        earlier = field == "last_ts" and stamp_of(here) < stamp_of(there)
+        if here != there and not earlier:
             return f"{field} is {here} on the cluster and {there} at the source"
     return ""
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.topology import EVENTS, STREAMS
+from ringrift.log.wire import Wire
 from ringrift.server.backup import load, names, prune, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
-from ringrift.server.grow import copy, live
+from ringrift.server.grow import Stream, copy, live
 
 NETWORK = b"network" * 100_000
+AHEAD_BYTES_MAX = 2_500_000
+"""sent by a server before it waits for an answer"""
 
 
 def started(number: int) -> Any:
@@ -193,6 +196,125 @@ async def test_a_second_backup_stores_only_what_is_new(tmp_path: Path) -> None:
         assert await names(ObjectStore(str(place))) == [two.name]
         await load(str(place))
         assert sum(objects(place).values()) == two.size_bytes
+
+
+@contextlib.contextmanager
+def counted(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The bytes that arrive at all connections in the block."""
+    found, receive = [0], Wire.data_received
+
+    def counting(wire: Wire, data: bytes) -> None:
+        found[0] += len(data)
+        receive(wire, data)
+
+    monkeypatch.setattr(Wire, "data_received", counting)
+    before = log.client.stats["in_bytes"]
+    yield found
+    found[0] += log.client.stats["in_bytes"] - before
+
+
+async def restored(place: Path, old: JetStreamLog, new: JetStreamLog) -> None:
+    """Restore the newest backup, and compare everything."""
+    await copy(await load(str(place)), new, replicas=1)
+    for stream in STREAMS:
+        assert await content(new, stream.name) == await content(old, stream.name), stream.name
+    assert await new.append([started(9999)]) == [await old.tail(EVENTS) + 1]
+
+
+async def test_a_second_backup_reads_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "new") as (old, new):
+        await old.append_each([started(number) for number in range(3000)])
+        for _ in range(3):
+            await Blobs(old).put("models", os.urandom(10_000_000))
+        with counted(old, monkeypatch) as read:
+            await save(await live(old), str(place))
+        assert read[0] > 30_000_000
+        await old.append_each([started(number) for number in range(3000, 3100)])
+        await Blobs(old).put("models", os.urandom(100_000))
+        with counted(old, monkeypatch) as read:
+            await save(await live(old), str(place))
+        assert read[0] < 2 * AHEAD_BYTES_MAX + 500_000
+        await restored(place, old, new)
+
+
+async def test_what_was_deleted_since_a_backup_is_not_in_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "new") as (old, new):
+        await old.append_each([started(number) for number in range(3000)])
+        blobs = Blobs(old)
+        digests = [await blobs.put("models", os.urandom(3_000_000)) for _ in range(5)]
+        whole = await save(await live(old), str(place))
+        for digest in (digests[0], digests[2]):  # the first messages, and some in the middle
+            await blobs.delete("models", digest)
+        await old.purge(EVENTS, "ringrift.consumer.n.started", before=1500)
+        await old.append([started(3000)])
+        with counted(old, monkeypatch) as read:
+            made = await save(await live(old), str(place))
+        assert read[0] < 2 * AHEAD_BYTES_MAX + 500_000
+        assert made.size_bytes < whole.size_bytes - 6_000_000
+        await restored(place, old, new)
+        assert await Blobs(new).names("models") == sorted(
+            digest for number, digest in enumerate(digests) if number not in (0, 2)
+        )
+
+
+@pytest.mark.parametrize("more", [0, 500])
+async def test_a_stream_that_was_created_again_is_read_as_a_whole(
+    tmp_path: Path, more: int
+) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "new") as (old, new):
+        await old.append_each([started(number) for number in range(1000)])
+        await save(await live(old), str(place))
+        await old.call(f"STREAM.DELETE.{EVENTS}")
+        await ensure(old)
+        await old.append_each([started(number) for number in range(1000, 2000 + more)])
+        await save(await live(old), str(place))
+        await restored(place, old, new)
+
+
+async def test_what_is_deleted_during_a_backup_leaves_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "backups"
+    begun = Stream.begun
+    async with served(tmp_path, "old", "new") as (old, new):
+        digests = [await Blobs(old).put("models", os.urandom(600_000)) for _ in range(3)]
+        await save(await live(old), str(place))
+
+        async def before(stream: Stream) -> Any:
+            if stream.name == "OBJ_models":
+                await Blobs(old).delete("models", digests[0])
+            return await begun(stream)
+
+        async def after(stream: Stream) -> Any:
+            snapshot = await begun(stream)
+            if stream.name == "OBJ_models":
+                await Blobs(old).delete("models", digests[-1])
+            return snapshot
+
+        for disturbed in (before, after):
+            monkeypatch.setattr(Stream, "begun", disturbed)
+            digests.append(await Blobs(old).put("models", os.urandom(100_000)))
+            await save(await live(old), str(place))
+        await restored(place, old, new)
+
+
+async def test_what_is_missing_at_the_place_is_stored_again(tmp_path: Path) -> None:
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "new") as (old, new):
+        await Blobs(old).put("models", os.urandom(900_000))
+        await save(await live(old), str(place))
+        next(file for file in (place / "objects").iterdir()).unlink()
+        with pytest.raises(ServerError, match="restore another backup"):
+            await load(str(place))
+        await save(await live(old), str(place))
+        await restored(place, old, new)
 
 
 async def test_a_backup_that_is_broken_off_is_continued(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from ringrift.log import archive, read
 from ringrift.log.blobs import Blobs
 from ringrift.log.topology import EVENTS, GAMES, MODEL_BUCKET
 from ringrift.runtime.process import Clock, Process
+from ringrift.server.backup import save
+from ringrift.server.grow import live
 
 __all__ = ["s3"]
 LATER_SECONDS = 10 * 3600.0
@@ -92,6 +94,7 @@ async def test_games_events_and_networks_leave_a_server_and_are_read(
         await working
         assert (await operator.call(f"STREAM.INFO.{GAMES}"))["state"]["messages"] == 1
         assert not await Blobs(operator).has(MODEL_BUCKET, model)
+        await save(await live(own), f"{s3}/backups")  # reads what is new with its own rights
         reader = await place.log("viewer")
         for stream, before in whole.items():
             found = [item async for part in reader.read(stream) for item in part]
