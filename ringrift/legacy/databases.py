@@ -144,7 +144,9 @@ def _game(database: sqlite3.Connection, known: dict[str, set[str]], row: dict[st
 def _read_rows(database: sqlite3.Connection, game: OldGame) -> None:
     """Read the rows of the moves, which are numbered from 0 without gaps."""
     query = "SELECT move_number, player, move_json FROM game_moves WHERE game_id = ? ORDER BY 1"
-    rows = [tuple(row) for row in database.execute(query, (game.id,))]
+    cursor = database.cursor()
+    cursor.row_factory = None  # plain tuples
+    rows = cursor.execute(query, (game.id,)).fetchall()
     game.moves = _at_once([text for _, _, text in rows])
     for index, (at, player, text) in enumerate(rows):
         if at != index:
@@ -166,12 +168,12 @@ def _at_once(texts: list[bytes]) -> list[Move]:
     if not texts:
         return []
     try:
-        data = b",".join(texts)
-        moves = bare(_MOVES[form_of(data)].decode(b"[%b]" % data))
+        data = b"[%b]" % b",".join(texts)
+        form = form_of(data)
+        moves = bare(_MOVES[form].decode(data))
+        return moves if len(moves) == len(texts) and form is form_of(texts[0]) else []
     except (ValueError, TypeError):
         return []
-    same = len(moves) == len(texts) and form_of(data) is form_of(texts[0])
-    return moves if same else []
 
 
 def _first_state(

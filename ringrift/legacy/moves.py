@@ -8,8 +8,8 @@ centre of a hex board in the middle of its grid."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -70,8 +70,18 @@ KINDS |= {
     "skip": _SKIPS,
     "no_action": _NONE,
 }
-_ALONE = {mv.WALK, mv.LEAP, mv.CHAIN, mv.FORCED, mv.SWAP, mv.RESIGN, mv.TIMEOUT, *_NONE, *_SKIPS}
-"""kinds whose code follows from the record alone"""
+_OPEN, _WORD, _PLACEMENT, _WALK, _JUMP, _WHOLE_LINE, _AT, _PAYMENT = range(8)
+_SHAPES = {
+    **dict.fromkeys((mv.SWAP, mv.RESIGN, mv.TIMEOUT, *_NONE, *_SKIPS), _WORD),
+    **{mv.PLACE: _PLACEMENT, mv.WALK: _WALK, mv.LEAP: _JUMP, mv.CHAIN: _JUMP, mv.FORCED: _AT},
+    **{mv.LINE: _WHOLE_LINE},
+}
+"""what the code of a kind consists of, if it follows from a record alone"""
+_FORMS: dict[str | None, tuple[int, int]] = {
+    name: (kinds[0], _SHAPES.get(kinds[0], _OPEN) if len(kinds) == 1 else _OPEN)
+    for name, kinds in KINDS.items()
+}
+_FORMS["eliminate_rings_from_stack"] = 0, _PAYMENT
 
 
 class Cell(Struct, gc=False):
@@ -175,13 +185,13 @@ class Board(NamedTuple):
 
     def cell(self, place: Place) -> int:
         """The core id of a place; 0 for none, -1 for one that the board lacks."""
+        if isinstance(place, Cell):
+            if place.z is not None and self.hex and place.x + place.y + place.z:
+                return -1
+            return self.by_axes.get((place.x, place.y), -1)
         if place is None:
             return 0
-        if isinstance(place, list):
-            return self.by_grid.get((place[0], place[1]), -1) if len(place) == 2 else -1
-        if place.z is not None and self.hex and place.x + place.y + place.z:
-            return -1
-        return self.by_axes.get((place.x, place.y), -1)
+        return self.by_grid.get((place[0], place[1]), -1) if len(place) == 2 else -1
 
     def named(self, text: str) -> int:
         """The core id of `x,y` or `x,y,z`, -1 for anything else."""
@@ -202,38 +212,50 @@ def board_of(config: Config) -> Board:
     return Board(axes, {(y, x): cell for (x, y), cell in pairs}, shape.hex)
 
 
-def code_of(board: Board, move: Move, name: str, count: int) -> int:
-    """The code of our move if it follows from the record alone, else 0.
+def codes_of(board: Board, moves: Sequence[Move]) -> tuple[list[int], bool]:
+    """The codes of our moves that follow from the records alone, 0 for each other; and whether
+    placements have no counts of rings, so that no such code is known.
 
-    `name` is that of the move, `count` the number of rings where the record of a placement has
-    none; 0 stands for an unknown number."""
-    kinds = KINDS.get(name, ())
-    if len(kinds) != 1:
-        return 0
-    kind = kinds[0]
-    if kind == mv.PLACE:
-        rings = move.count or count
-        cell = board.cell(move.target)
-        return encode(kind, cell, n=rings) if cell > 0 and 0 < rings <= 3 else 0
-    if kind not in _ALONE:
-        return 0
-    if kind == mv.WALK:
-        cells = [board.cell(move.start), board.cell(move.target)]
-    elif kind in (mv.LEAP, mv.CHAIN):
-        over = board.cell(move.over)
-        cells = [board.cell(move.start), over, board.cell(move.target)]
-    elif kind == mv.FORCED:
-        cells = [board.cell(move.target)]
-    else:
-        return kind
-    return encode(kind, *cells) if min(cells) > 0 else 0
+    One loop for all moves of a game, because an import spends most of its time here."""
+    forms = [_FORMS.get(move.type) or _FORMS.get(move.name, (0, _OPEN)) for move in moves]
+    placements = [
+        move for move, (_, shape) in zip(moves, forms, strict=True) if shape == _PLACEMENT
+    ]
+    bare = [move for move in placements if move.count is UNSET]
+    # the vectorised self-play, which names the cell twice, always places one ring; elsewhere a
+    # field that only some placements have was left out because it was empty, which means 1
+    uncounted = len(bare) == len(placements) and not all(move.start for move in bare)
+    cell, codes = board.cell, list[int]()
+    for move, (kind, shape) in zip(moves, forms, strict=True):
+        code = 0
+        if shape == _WORD:
+            code = kind
+        elif shape == _WALK:
+            a, b = cell(move.start), cell(move.target)
+            code = kind | a << mv.A_SHIFT | b << mv.B_SHIFT if a > 0 and b > 0 else 0
+        elif shape == _PLACEMENT:
+            a, n = cell(move.target), move.count or (0 if uncounted else 1)
+            code = kind | a << mv.A_SHIFT | n << mv.N_SHIFT if a > 0 and 0 < n <= 3 else 0
+        elif shape == _JUMP:
+            cells = cell(move.start), cell(move.over), cell(move.target)
+            code = encode(kind, *cells) if min(cells) > 0 else 0
+        elif shape == _WHOLE_LINE:
+            ends = sorted(map(cell, move.lines[0].positions)) if move.lines else None
+            if ends and ends[0] > 0 and not move.collapsed:
+                code = encode(kind, ends[0], ends[-1])
+        elif shape in (_AT, _PAYMENT):
+            a = cell(move.target)
+            (kind,) = (kind,) if shape == _AT else _PAYMENTS.get(move.context or "", (0,))
+            code = encode(kind, a) if a > 0 and kind else 0
+        codes.append(code)
+    return codes, uncounted
 
 
 def candidates(position: Position, board: Board, move: Move, count: int) -> list[int]:
     """The legal moves that the record may mean, by ascending code."""
     kinds = KINDS.get(move.name, ())
-    test = _Test(position, board, move, count)
-    return [code for code in position.legal_codes().tolist() if code & 31 in kinds and test(code)]
+    codes = [code for code in position.legal_codes().tolist() if code & 31 in kinds]
+    return list(filter(_Test(position, board, move, count), codes))
 
 
 class _Test:
@@ -289,10 +311,13 @@ class _Test:
         ends = {c, d} if kind == mv.LINE_PART else {a, b}
         return {min(window), max(window)} == ends
 
-    def _claims(self, code: int) -> bool:
+    @cached_property
+    def _claimed(self) -> set[int]:
         regions = self.move.regions
-        cells = self._cells(regions[0].spaces if regions else None)
-        taken = self._taken(code)
+        return self._cells(regions[0].spaces if regions else None)
+
+    def _claims(self, code: int) -> bool:
+        cells, taken = self._claimed, self._taken(code)
         return taken == cells if cells else self.to in (0, *taken)
 
     def _taken(self, code: int) -> set[int]:

@@ -8,15 +8,14 @@ turn, and the later moves decide."""
 from __future__ import annotations
 
 from functools import cache
-from itertools import compress
 from typing import Any, Final
 
 import numpy as np
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from ringrift.learning.ends import Forced, end_of, forced_end
 from ringrift.learning.shards import play_checked
-from ringrift.legacy.moves import KINDS, Board, Move, board_of, candidates, code_of
+from ringrift.legacy.moves import KINDS, Board, Move, board_of, candidates, codes_of
 from ringrift.rules import PHASES, Config, ConfigError, Position, moves as mv
 from ringrift.rules.config import BOARDS
 from ringrift.rules.notation import parse_token, token
@@ -137,20 +136,9 @@ class _Replay:
         self.game, self.config = game, config
         self.board: Board = board_of(config)
         moves = game.moves
-        names = [move.name for move in moves]
-        self.pie = config.seats == 2 and (game.pie or "swap_sides" in names)
-        placing = (KINDS.get(name) == (mv.PLACE,) for name in names)
-        placements = list(compress(moves, placing))
-        bare = [move for move in placements if move.count is UNSET]
-        # the vectorised self-play, which names the cell twice, always places one ring; elsewhere
-        # a field that only some placements have was left out because it was empty, which means 1
-        known = all(move.start for move in bare) or len(bare) < len(placements)
-        self.uncounted = bool(bare) and not known
+        fixed, self.uncounted = codes_of(self.board, moves)
+        self.pie = config.seats == 2 and (game.pie or mv.SWAP in fixed)
         self.count = 0 if self.uncounted else 1
-        fixed = [
-            code_of(self.board, move, name, self.count)
-            for move, name in zip(moves, names, strict=True)
-        ]
         if game.tokens is not None:
             fixed = [parse_token(config, token) for token in game.tokens]
         self.fixed = np.array(fixed, np.int64)
@@ -223,12 +211,13 @@ class _Replay:
     def _play(self, position: Position, ply: int) -> int:
         """Play the moves that are certain, from `ply` on; return the index of the first other."""
         geo, codes = position.geometry, self.fixed[ply:]
-        legal, seats = np.zeros((2, len(codes)), np.int64)
+        legal, seats = np.empty((2, len(codes)), np.int64)
         buffer = np.empty(geo.moves_max, np.int64)
-        before, recorded = position.state.copy(), self.seats[ply:]
+        before = position.state.copy()
         played = play_checked(geo, position.state, codes, buffer, legal, seats)
-        wrong = np.flatnonzero((recorded != seats) & (recorded >= 0))
-        if wrong.size and wrong[0] < played:  # a move by another seat is none
+        recorded = self.seats[ply : ply + played]
+        wrong = np.flatnonzero((recorded != seats[:played]) & (recorded >= 0))
+        if wrong.size:  # a move by another seat is none
             position.state[:] = before
             played = play_checked(geo, position.state, codes[: wrong[0]], buffer, legal, seats)
         return ply + played

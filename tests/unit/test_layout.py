@@ -44,7 +44,7 @@ ROOM_CODE_LINES_MAX = 5_300
 CODE_LINES_MAX = 42_500
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
-LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_900, "legacy": 1_240}
+LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_900, "legacy": 1_260}
 """Lines of code of each room that came after the house."""
 
 IMPURE = {"asyncio", "time", "random", "torch", "os", "socket", "nats"}
