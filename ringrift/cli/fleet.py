@@ -1,6 +1,7 @@
 """`ringrift fleet ...`: the nodes of the fleet."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,14 @@ from msgspec.structs import asdict
 from ringrift.cli.common import (
     HERE,
     TABLE,
+    Assignments,
     Duration,
     Session,
     Source,
     Tabular,
     opened,
     parsed,
+    reading,
     show,
     show_rows,
     words,
@@ -23,8 +26,10 @@ from ringrift.cli.common import (
 from ringrift.cluster import steering
 from ringrift.errors import CommandError
 from ringrift.events import facts as f
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.insight import fleet
 from ringrift.insight.describe import table
+from ringrift.log.read import settings_in_force
 
 WORK: tuple[f.WorkKind, ...] = ("training", "evaluation", "selfplay")
 
@@ -136,3 +141,57 @@ async def release(node: str, /, *, why: str = "", source: Source = HERE) -> None
             raise CommandError(f"{node} is not reserved")
         await steering.record(log, f.ReservationEnded(node=node, why=why))
     print(f"{node} is released")
+
+
+async def scale(
+    *,
+    set: Assignments = (),
+    dry_run: bool = False,
+    why: str = "ringrift fleet scale",
+    session: Tabular = TABLE,
+) -> None:
+    """Show what is rented, and what would be rented or returned now and why.
+
+    Args:
+        set: Change a setting first, such as renting.budget_per_hour=2; may be repeated.
+        dry_run: Only show what these settings would do.
+        why: The reason, which is recorded.
+    """
+    from ringrift.insight import renting
+
+    async with reading(session, "folding EVENTS") as (log, report):
+        chosen, _ = await settings_in_force(log)
+        if set:
+            chosen = load(from_arguments(set), base=chosen)
+            if not dry_run:
+                await steering.apply_settings(log, chosen, why)
+        plan = await renting.plan_of(log, datetime.now(UTC), chosen, report)
+    cost = f"{plan.cost_per_hour:,.2f} per hour, {plan.spent:,.2f} so far"
+    lines = [f"{step.do} {step.node}: {step.why}" for step in plan.steps]
+    lines += [f"nothing more is rented: {plan.holds}"] if plan.holds else []
+    would = "with these settings" if dry_run else "now"
+    shown = table(renting.COLUMNS, [node.row for node in plan.nodes]) if plan.nodes else None
+    show_rows(session, plan, plan.nodes, shown, cost, f"{would}:", *lines or ["nothing to do"])
+
+
+async def drain(
+    node: str,
+    /,
+    *,
+    within: Annotated[Duration, Parameter(name="--in")] = timedelta(minutes=2),
+    why: str = "by hand",
+    source: Source = HERE,
+) -> None:
+    """Let a node finish its tickets and stop, as before its provider takes it away.
+
+    Args:
+        node: Name of the node.
+        within: Time after which it stops although it still works, such as 30s.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        if node not in (await fleet.fleet_state(log)).joined:
+            raise CommandError(f"{node} sends no heartbeats: there is nothing to drain")
+        seconds = within.total_seconds()
+        await steering.record(log, f.NodeDrainRequested(node=node, seconds=seconds, why=why))
+    print(f"{node} drains, and stops within {seconds:g} s")

@@ -62,7 +62,7 @@ async def admit(
     Args:
         node: Name of the node in facts.
         key: What `ringrift node key` prints there.
-        roles: One or more of worker,trainer,evaluator,coordinator,archiver,auditor,operator.
+        roles: One or more of worker,trainer,evaluator,coordinator,archiver,auditor,renter,operator.
         why: The reason.
         cluster: The folder that `cluster init` wrote [default: that of the credentials in use].
     """

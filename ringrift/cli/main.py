@@ -130,6 +130,8 @@ COMMANDS = {
         "fleet forget": "fleet:forget",
         "fleet reserve": "fleet:reserve",
         "fleet release": "fleet:release",
+        "fleet scale": "fleet:scale",
+        "fleet drain": "fleet:drain",
     },
     "Check": {
         "doctor": "doctor:doctor",
@@ -159,7 +161,7 @@ FAMILIES = {
     "cluster": "Write the files of a cluster, grow and back it up, or run one on this machine.",
     "voter": "Look after the server of a voter.",
     "node": "Run this machine as a node of a cluster, and decide whose facts count.",
-    "fleet": "Look at the nodes of the fleet, register, reserve and forget them.",
+    "fleet": "Look at the nodes of the fleet, register, reserve, rent, drain and forget them.",
     "contract": "Streams, consumers and schemas as files.",
     "metrics": "Metrics, alert rules and the Grafana dashboard.",
     "parity": "Compare the rules with the reference engine.",

@@ -36,7 +36,7 @@ async def run(
     """Keep running the processes that the roles, the GPU and the memory of this machine allow.
 
     Args:
-        roles: One or more of worker,trainer,evaluator,coordinator,archiver,auditor.
+        roles: One or more of worker,trainer,evaluator,coordinator,archiver,auditor,renter.
         server: URLs of the voters [default: those in the credentials].
         edge: URL of this node's own server, which keeps its games.
         credentials: File that `ringrift node admit` wrote for this node.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ringrift import __version__
 from ringrift.events import REGISTRY, EventType
-from ringrift.runtime.processes import readers, writers
+from ringrift.runtime.authorship import readers, writers
 
 SCHEMA_FORMAT = "application/schema+json;version=2020-12"
 CONTENT_TYPE = "application/cloudevents+json"

@@ -27,8 +27,8 @@ from ringrift.insight.generations import LoopView
 from ringrift.insight.rebuild import replayable
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
+from ringrift.runtime.authorship import deciders
 from ringrift.runtime.decide import DeciderRun
-from ringrift.runtime.processes import deciders
 
 RATINGS, GENERATIONS, SETTINGS, PAUSES = "ratings", "generations", "settings", "pauses"
 CAUSES_KEPT_MAX, CAUSES_SHOWN = 20, 3

@@ -10,15 +10,8 @@ import msgspec
 from ringrift.deciders.kit import Decider
 from ringrift.events import REGISTRY, EventType, Fact
 from ringrift.insight import asyncapi
-from ringrift.runtime.processes import (
-    MIB,
-    PROCESSES,
-    ROLES,
-    ProcessSpec,
-    of_roles,
-    readers,
-    writers,
-)
+from ringrift.runtime.authorship import readers, writers
+from ringrift.runtime.processes import MIB, PROCESSES, ROLES, ProcessSpec, of_roles
 
 PEOPLE = "people: `ringrift status`, `ringrift events tail` and the live screen"
 DAY_SECONDS = 24 * 3600

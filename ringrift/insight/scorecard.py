@@ -20,7 +20,8 @@ from ringrift.log import read
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.processes import PROCESSES, readers
+from ringrift.runtime.authorship import readers
+from ringrift.runtime.processes import PROCESSES
 
 DONE = f.SelfplayFinished, f.ReanalysisFinished, f.TrainingFinished, f.EvaluationScored
 """facts that end a ticket, as `FAILED` do"""

@@ -8,10 +8,12 @@ from ringrift.deciders.fleet.pressure import takes_work
 from ringrift.events import Fact
 from ringrift.events.facts import (
     NodeAssigned,
+    NodeDrainRequested,
     NodeQuarantined,
     NodeReleased,
     PipelinePaused,
     PipelineResumed,
+    PreemptionNoticed,
     SettingsChanged,
     Tier,
     VoterDiskChanged,
@@ -23,9 +25,10 @@ from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
 QUARANTINES = (NodeQuarantined, NodeReleased)
+DRAINS = (NodeDrainRequested, PreemptionNoticed)
 CONTROLS = (
     *(SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned, VoterDiskChanged),
-    *QUARANTINES,
+    *(*QUARANTINES, *DRAINS),
 )
 
 
@@ -41,6 +44,8 @@ class Controls:
         urgent work"""
         self.quarantined = ""
         """why this node is"""
+        self.draining = False
+        """whether this process takes no more tickets until it ends"""
         self.short_voters: dict[str, Tier] = {}
         """voters whose disks are so full that no new work may begin"""
         self._log, self._node, self._logger = log, node, logger
@@ -53,7 +58,8 @@ class Controls:
         """Fold the controls in the log; the sequence after which to follow them."""
         tail = await self._log.tail(EVENTS)
         async for event, meta in read.facts(self._log, *CONTROLS, until=tail):
-            self._take(event, meta.id)
+            if not isinstance(event, DRAINS):  # they were for the processes before
+                self._take(event, meta.id)
         return tail
 
     async def follow(self, after: int) -> None:
@@ -75,6 +81,8 @@ class Controls:
             self.quarantined = event.why if isinstance(event, NodeQuarantined) else ""
             name = type(event).__name__
             self._logger.info(name, why=event.why)
+        elif isinstance(event, DRAINS) and event.node == self._node:
+            self.draining = True
         elif isinstance(event, VoterDiskChanged):
             self.short_voters.pop(event.voter, None)
             if not takes_work({"disk": event.tier}):

@@ -23,7 +23,7 @@ from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.snapshots import Mark, Snapshot, SnapshotName
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.processes import runners
+from ringrift.runtime.authorship import runners
 
 SNAPSHOT_EVENTS = 5_000
 """events between two snapshots: folding fewer takes well under a second, and at the design's ten

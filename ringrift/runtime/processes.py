@@ -18,13 +18,18 @@ from ringrift.deciders.kit import STEERING, Decider
 from ringrift.events import REGISTRY, Fact, facts as f
 from ringrift.log import topology
 
-Role = Literal["worker", "trainer", "evaluator", "coordinator", "auditor", "archiver", "oncall"]
+Role = Literal[
+    "worker", "trainer", "evaluator", "coordinator", "auditor", "archiver", "renter", "oncall"
+]
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
 _FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
 _BREAKERS, _HEARTBEATS = f"KV_{topology.BREAKER_BUCKET}", f"KV_{topology.NODE_BUCKET}"
 
-ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator", "auditor", "archiver")
+ROLES: tuple[Role, ...] = (
+    *("worker", "trainer", "evaluator", "coordinator"),
+    *("auditor", "archiver", "renter"),
+)
 MIB = 1024**2
 MONITOR_PORT = 8790
 """of the process that knows the cluster (requirement G17.05)"""
@@ -39,8 +44,12 @@ _OBSERVED: Facts = (
     *(f.ConsumerPresenceChanged, f.CrashLoopChanged, f.NodeDescribed),
 )
 _SAMPLED: Facts = (f.UtilisationSampled,)
-_NODES: Facts = (f.NodeRegistered, f.NodeUnregistered, f.NodeForgotten)
+_NODES: Facts = (f.NodeRegistered, f.NodeUnregistered, f.NodeForgotten, f.NodeDrainRequested)
 _FLEET: Facts = (*_NODES, f.NodeReserved, f.ReservationEnded, f.BreakerReset, f.NodeReleased)
+_HOOKED: Facts = (
+    *(f.NodeRented, f.NodeRentFailed, f.NodeReturned, f.NodeReturnFailed),
+    *(f.OrphanFound, f.RecoveryActionTaken),
+)
 _REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -71,7 +80,7 @@ _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
     *(f.BlobFetched, f.DeadLetterStored, f.DeadLettersOmitted, f.LostEventsRepublished),
-    *(f.MessageIdTaken, f.NodePressureChanged),
+    *(f.MessageIdTaken, f.NodePressureChanged, f.PreemptionNoticed),
     *_LIVES,
 )
 ABOUT_ITSELF = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFinished)
@@ -82,6 +91,7 @@ QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
 READ_BY_ALL: Facts = (
     *(*KEYS, *STEERING, *QUARANTINES),
     *(f.NodeAssigned, f.NodePressureChanged, f.VoterDiskChanged),
+    *(f.NodeDrainRequested, f.PreemptionNoticed),
 )
 COMMANDS = "ringrift"
 """name of the command line among writers"""
@@ -267,6 +277,16 @@ _SPECS = (
         own_reads=(f.GameCompleted, f.TreeHeadRecorded, f.AuditFinished, *_ASKED, *_PARITY),
     ),
     ProcessSpec(
+        "renter",
+        8805,
+        "renter",
+        leased=True,
+        decides=("fleet.renting", "fleet.recovery"),
+        own_writes=(*_HOOKED, f.BreakerOpened, f.BreakerReset),
+        own_reads=(*_HOOKED, f.NodeRentRequested, f.NodeReturnRequested, f.RecoveryActionRequested),
+        own_stores=(_BREAKERS,),
+    ),
+    ProcessSpec(
         "selfplay",
         8798,
         "worker",
@@ -311,9 +331,9 @@ PEOPLE = ProcessSpec(
 """what a person on call writes by commands: nothing that decides about networks or games"""
 AUTHORS = (*PROCESSES.values(), PEOPLE)
 """rows whose roles are users of a cluster"""
-EXPECTED = tuple(name for name in PROCESSES if name not in ("archiver", "auditor"))
+EXPECTED = tuple(name for name in PROCESSES if name not in ("archiver", "auditor", "renter"))
 """processes that every cluster runs; an archive and scheduled backups are optional, and so are
-audits, which need a second node"""
+audits, which need a second node, and renting, which needs a hook"""
 LEASED = tuple(name for name in EXPECTED if PROCESSES[name].leased)
 """processes of which one at a time acts, under a lease of the same name"""
 
@@ -323,28 +343,7 @@ def of_roles(roles: Iterable[str]) -> list[ProcessSpec]:
     return [spec for role in roles for spec in PROCESSES.values() if spec.role == role]
 
 
-def deciders() -> dict[str, Decider[Any]]:
-    """Every decider of a running system by name, in the order of the table."""
-    return {decider.name: decider for spec in PROCESSES.values() for decider in spec.deciders}
-
-
-def runners(decider: str) -> list[str]:
-    """Names of the processes that run a decider."""
-    return [spec.name for spec in _SPECS if decider in (one.name for one in spec.deciders)]
-
-
 def reads_every_event(decider: Decider[Any]) -> bool:
     """Whether a decider reads all of `EVENTS`, as those do that only need the passing of time."""
     every = {kind.fact_type for kind in REGISTRY.values() if kind.stream == "EVENTS"}
     return every <= {*decider.reads, *decider.writes}
-
-
-def writers(kind: type[Fact]) -> list[str]:
-    """Names of the processes that write facts of a kind, and `ringrift` if a command does."""
-    names = [spec.name for spec in PROCESSES.values() if kind in spec.writes]
-    return [*names, COMMANDS] if kind in WRITTEN_BY_COMMANDS else names
-
-
-def readers(kind: type[Fact]) -> list[str]:
-    """Names of the processes that read facts of a kind."""
-    return [spec.name for spec in PROCESSES.values() if kind in spec.reads]

@@ -62,6 +62,8 @@ def _why_not(process: Process, kind: str) -> str:
     """Why no ticket may be taken now; empty if one may."""
     if process.controls.pauses.stops("all", kind):
         return f"{kind} is paused"
+    if process.controls.draining:
+        return f"node {process.node} drains"
     if not process.controls.allows(kind):
         return f"node {process.node} is assigned to other work"
     if not pressure.takes_work(process.tiers):

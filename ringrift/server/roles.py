@@ -1,6 +1,6 @@
 """Roles of a cluster, and their permissions, which the server enforces.
 
-    worker, trainer, evaluator, coordinator, auditor, archiver
+    worker, trainer, evaluator, coordinator, auditor, archiver, renter
               run processes: each may write the facts, buckets and tickets that the table of
               processes names
     oncall    a person, every day: looks, pauses, changes settings, retries, queues tickets, moves

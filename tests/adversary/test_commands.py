@@ -17,7 +17,7 @@ from ringrift.insight.sql.log_tables import view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, GAMES
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 

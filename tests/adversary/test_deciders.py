@@ -12,7 +12,7 @@ import pytest
 
 from adversary.__main__ import episodes
 from adversary.trial import run
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 
 FACTS = 3000
 FACTS_LONG = int(os.environ.get("ADVERSARY_FACTS", "1000000"))

@@ -28,9 +28,10 @@ from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
 from ringrift.log.keyring import Keyring
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.authorship import deciders, writers
 from ringrift.runtime.decide import DeciderRun, by_cause
 from ringrift.runtime.folds import fold_hash
-from ringrift.runtime.processes import PROCESSES, deciders, writers
+from ringrift.runtime.processes import PROCESSES
 from ringrift.tools.memory_broker import MemoryBroker
 from ringrift.tools.memory_log import MemoryLog
 

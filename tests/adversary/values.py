@@ -173,6 +173,10 @@ class Values:
         if "64" in pattern and "{1,64}" not in pattern:
             found = random.choice(MODELS)
             found = found if "=" not in pattern else f"{random.choice(CONFIGS)}={found}"
+        elif ":price=" in pattern:
+            found = random.choice(("x", "a:price=0:speed=0:vram=0:max=999")) + random.choice(
+                ("", ":price=1:speed=2:vram=3:max=4")
+            )
         elif ">" in pattern:
             found = random.choice(("v2-micro>v2", "x>x", "v2>no-such-net"))
         elif "=" in pattern:

@@ -46,7 +46,8 @@ from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import HEARTBEAT_SECONDS, Presence
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.processes import PROCESSES, deciders
+from ringrift.runtime.authorship import deciders
+from ringrift.runtime.processes import PROCESSES
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "30"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

@@ -21,8 +21,8 @@ from ringrift.events.settings import (
 from ringrift.events.tickets import tickets_of
 from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
+from ringrift.runtime.authorship import writers
 from ringrift.runtime.decide import DeciderRun
-from ringrift.runtime.processes import writers
 from ringrift.tools.memory_log import MemoryLog
 from support import loop_facts
 

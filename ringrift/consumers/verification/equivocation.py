@@ -14,8 +14,8 @@ from ringrift.log import read
 from ringrift.log.keyring import is_signed
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.authorship import deciders
 from ringrift.runtime.process import Process
-from ringrift.runtime.processes import deciders
 
 STATEMENTS_MAX = 50_000
 """that are remembered; a contradiction of an older one is not found"""

@@ -8,7 +8,8 @@ from msgspec.structs import asdict
 from ringrift.consumers.verification.report import Problem
 from ringrift.events import EventMeta, Fact, facts
 from ringrift.log.topology import EVENTS, GAMES
-from ringrift.runtime.processes import COMMANDS, WRITTEN_BY_COMMANDS, deciders, writers
+from ringrift.runtime.authorship import deciders, writers
+from ringrift.runtime.processes import COMMANDS, WRITTEN_BY_COMMANDS
 
 Asked = facts.SelfplayPlanned | facts.EvaluationRequested | facts.ReanalysisRequested
 

@@ -24,8 +24,8 @@ from ringrift.log.marks import Mark
 from ringrift.log.presence import Presence
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
+from ringrift.runtime.authorship import deciders
 from ringrift.runtime.folds import code_version
-from ringrift.runtime.processes import deciders
 
 GAMES_AT_ONCE = 64
 """Games that are replayed between two pauses."""

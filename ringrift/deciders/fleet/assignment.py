@@ -96,7 +96,7 @@ def unregistered(state: FleetView, fact: f.NodeUnregistered) -> FleetView:
 
 
 @DECIDER.evolves
-def forgotten(state: FleetView, fact: f.NodeForgotten) -> FleetView:
+def forgotten(state: FleetView, fact: f.NodeForgotten | f.NodeReturned) -> FleetView:
     if fact.node in state.joined:
         return state
     left = {name: node for name, node in state.nodes.items() if name != fact.node}
@@ -122,6 +122,12 @@ def seen(state: FleetView, fact: f.NodePresenceChanged) -> FleetView:
         joined[fact.node] = True
     nodes = changed(state.nodes, fact.node, present=fact.present)
     return replace(state, nodes=nodes, joined=joined)
+
+
+@DECIDER.evolves
+def leaves(state: FleetView, fact: f.NodeDrainRequested | f.PreemptionNoticed) -> FleetView:
+    """A node that drains gets no work until it comes back."""
+    return replace(state, nodes=changed(state.nodes, fact.node, present=False))
 
 
 @DECIDER.evolves

@@ -1,8 +1,8 @@
 """Which nodes are present? A node joins with its first heartbeat, and is suspected, degraded, then
 lost as its silence grows (requirement G16.13).
 
-A node that stood by when it fell silent was given back and is not missed, nor is one that the
-operator forgot.
+A node that stood by when it fell silent was given back and is not missed, nor is one that was
+returned to its provider, or that the operator forgot.
 
 The monitor records when heartbeats begin and end (`NodePresenceChanged`). Time comes with every
 event, so any fact moves the clock; a recorded tick does so in a quiet log."""
@@ -45,7 +45,7 @@ class Nodes(Struct, frozen=True, kw_only=True):
 
 
 FOLDED = (
-    *(f.NodePresenceChanged, f.NodeAssigned, f.NodeForgotten),
+    *(f.NodePresenceChanged, f.NodeAssigned, f.NodeForgotten, f.NodeReturned),
     *(f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost),
 )
 """what changes the state; other facts only move the clock"""
@@ -77,7 +77,7 @@ def assigned(state: Nodes, fact: f.NodeAssigned) -> Nodes:
 
 
 @DECIDER.evolves
-def forgotten(state: Nodes, fact: f.NodeForgotten) -> Nodes:
+def forgotten(state: Nodes, fact: f.NodeForgotten | f.NodeReturned) -> Nodes:
     node = state.nodes.get(fact.node)
     if node is None or node.standing == "present":
         return state

@@ -155,6 +155,21 @@ RULES = (
         "{0.reason}; look at the setting alerts.webhook and its receiver",
         failure=True,
     ),
+    _failure(
+        "orphan rented",
+        (f.OrphanFound,),
+        (f.NodeReturned,),
+        "{0.instance} costs {0.cost_per_hour:,.2f} per hour and no rent explains it: return it at "
+        "its provider, or set renting.returns_orphans=true",
+    ),
+    _failure("node not returned", (f.NodeReturnFailed,), (f.NodeReturned,), "it costs: {0.reason}"),
+    _failure(
+        "node not recovered",
+        (f.RecoveryActionRequested,),
+        (f.NodeJoined, f.NodePresenceChanged, f.NodeForgotten, f.NodeReturned),
+        "{0.why}: look at it, or run `ringrift fleet forget {0.node}`",
+        begins=lambda fact: fact.action == "escalate",
+    ),
     _observed(
         "consumer missing",
         (f.ConsumerPresenceChanged,),
@@ -175,7 +190,7 @@ RULES = (
     _observed(
         "node missing",
         (f.NodeSuspected, f.NodeDegraded, f.NodeLost),
-        (f.NodeJoined, f.NodePresenceChanged, f.NodeForgotten),
+        (f.NodeJoined, f.NodePresenceChanged, f.NodeForgotten, f.NodeReturned),
         "silent for {0.silent_seconds:,.0f} s: restart its consumers, or run `ringrift fleet "
         "forget {0.node}`",
     ),

@@ -22,6 +22,7 @@ from ringrift.events.facts.imports import *
 from ringrift.events.facts.nodes import *
 from ringrift.events.facts.play import *
 from ringrift.events.facts.processes import *
+from ringrift.events.facts.renting import *
 from ringrift.events.facts.replicas import *
 from ringrift.events.facts.shards import *
 from ringrift.events.facts.steering import *

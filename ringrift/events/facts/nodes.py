@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from ringrift.events.facts.renting import NodeDrainRequested, NodeReturned, PreemptionNoticed
 from ringrift.events.facts.vocabulary import *
 
 WorkKinds = Annotated[tuple[WorkKind, ...], Meta(max_length=3)]
@@ -231,5 +232,8 @@ FleetChange = (
     | ReservationEnded
     | BreakerOpened
     | BreakerReset
+    | NodeDrainRequested
+    | PreemptionNoticed
+    | NodeReturned
 )
 """what changes which nodes there are and what they may do, besides their presence"""

@@ -8,5 +8,6 @@ from ringrift.events.settings.feedback import *
 from ringrift.events.settings.fleet import *
 from ringrift.events.settings.kinds import *
 from ringrift.events.settings.loop import *
+from ringrift.events.settings.renting import *
 from ringrift.events.settings.root import *
 from ringrift.events.settings.trust import *

@@ -104,9 +104,9 @@ def rising(group: Struct, *names: str, strictly: bool = False) -> None:
 
 
 def distinct(group: Struct, *names: str) -> None:
-    """Raise Unlawful if an entry of one of these tuples, up to its `=` or `>`, is repeated."""
+    """Raise Unlawful if an entry of one of these tuples, up to its `:`, `=` or `>`, is repeated."""
     for name in names:
-        keys = [re.split("[=>]", entry)[0] for entry in getattr(group, name)]
+        keys = [re.split("[:=>]", entry)[0] for entry in getattr(group, name)]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
             raise Unlawful(f"{{}} names {twice} twice; name it once", name)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from ringrift.events.settings import feedback, fleet, loop
 from ringrift.events.settings.archive import ArchiveSettings, BackupSettings
 from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, distinct
+from ringrift.events.settings.renting import RentingSettings
 from ringrift.events.settings.trust import AuditSettings, ParitySettings, TrustSettings
 
 
@@ -35,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regression: feedback.RegressionSettings = feedback.RegressionSettings()
     curriculum: feedback.CurriculumSettings = feedback.CurriculumSettings()
     scheduling: fleet.SchedulingSettings = fleet.SchedulingSettings()
+    renting: RentingSettings = RentingSettings()
     tuning: feedback.TuningSettings = feedback.TuningSettings()
     architectures: feedback.ArchitectureSettings = feedback.ArchitectureSettings()
     archive: ArchiveSettings = ArchiveSettings()

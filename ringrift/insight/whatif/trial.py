@@ -23,8 +23,8 @@ from ringrift.events import EventMeta, Fact, Recorded, Settings, facts
 from ringrift.insight.why.references import HISTORY
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
+from ringrift.runtime.authorship import deciders
 from ringrift.runtime.decide import DeciderRun, own_decisions
-from ringrift.runtime.processes import deciders
 
 Retune = Callable[[Settings], Settings]
 IDENTITY = ("config", "generation", "model", "purpose", "round", "index")

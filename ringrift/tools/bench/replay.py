@@ -16,8 +16,8 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import BATCH_EVENTS_MAX
 from ringrift.log.topology import EVENTS
 from ringrift.runtime import folds
+from ringrift.runtime.authorship import deciders, runners
 from ringrift.runtime.decide import DeciderRun, own_decisions
-from ringrift.runtime.processes import deciders, runners
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Scope
 from ringrift.tools.bench.history import history
 from ringrift.tools.bench.log import fresh_log

@@ -7,8 +7,8 @@ its `DeciderRun`, which holds the order of folding and deciding, is used as it i
 from collections import defaultdict
 
 from ringrift.events import EventMeta, Fact, Recorded, event_id, type_of
+from ringrift.runtime.authorship import deciders
 from ringrift.runtime.decide import STREAM, DeciderRun, by_cause, replayed
-from ringrift.runtime.processes import deciders
 from ringrift.tools.simulation.clock import VirtualClock
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 from ringrift.web.children import Answers, Children, reason
 from ringrift.web.pages import number, shown, view_of
 from ringrift.web.values import Values

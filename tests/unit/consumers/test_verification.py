@@ -28,9 +28,9 @@ from ringrift.log import marks
 from ringrift.log.blobs import Blobs
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.topology import EVENTS, FOLD_BUCKET, GAMES, MODEL_BUCKET, SHARD_BUCKET
+from ringrift.runtime.authorship import runners
 from ringrift.runtime.folds import Folded, program, save
 from ringrift.runtime.process import Process
-from ringrift.runtime.processes import runners
 from ringrift.trust.heads import HeadWriter
 
 FOLDED = ("fold", "snapshot", "decision", "blob")

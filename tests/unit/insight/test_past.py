@@ -15,7 +15,7 @@ from ringrift.events.facts import ModelPromoted, PipelinePaused
 from ringrift.insight import past
 from ringrift.insight.rebuild import rebuild_elo, replayed_runs
 from ringrift.log import read
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 
 values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

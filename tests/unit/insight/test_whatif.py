@@ -22,7 +22,7 @@ from ringrift.events.facts import (
 from ringrift.events.settings_sources import load
 from ringrift.insight.whatif.trial import WhatIf, policy_named, whatif
 from ringrift.insight.whatif.whatif_report import decisions_over_time, whatif_lines
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 
 LAZY = """
 from ringrift.deciders.loop import selfplay

@@ -51,7 +51,7 @@ def test_only_the_operator_requests_updates_of_nodes() -> None:
 
 
 def test_a_process_writes_about_itself_under_its_own_name_only() -> None:
-    for role in ("worker", "trainer", "evaluator", "coordinator", "archiver"):
+    for role in ("worker", "trainer", "evaluator", "coordinator", "archiver", "renter"):
         written = ROLES[role].publish or ()
         assert "ringrift.consumer.{{name()}}.started" in written
         assert "$KV.nodes.{{name()}}.>" in written

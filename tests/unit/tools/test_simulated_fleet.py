@@ -19,7 +19,7 @@ from support.fleets import (
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.loop import retention
 from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.authorship import deciders
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.findings import LOOPS, SAVING_MIN, Findings, findings, saving
 from ringrift.tools.simulation.run import simulate
