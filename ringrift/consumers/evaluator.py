@@ -1,6 +1,10 @@
-"""Plays evaluation matches: each game is a fact, and so is the score."""
+"""Plays evaluation matches: each game is a fact, and so is the score.
+
+Of a trial that is split so that no node decides it, it leaves the next ticket of a round to other
+nodes once it has played one, for a while."""
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import get_args
 
@@ -24,10 +28,14 @@ from ringrift.log import read
 from ringrift.rules import Config
 from ringrift.runtime.process import Process, cancel
 from ringrift.runtime.run import run
-from ringrift.runtime.work import conclude, fields_of, is_done, work
+from ringrift.runtime.work import LeftToOthers, conclude, fields_of, is_done, work
 
 Judgement = ModelPromoted | PromotionRejected | ModelRolledBack
 JUDGEMENTS: tuple[type[Judgement], ...] = get_args(Judgement)
+LEFT_TIMES_MAX = 12
+"""times that a ticket of a split trial is left to other nodes: they may all be gone"""
+Played = Counter[str]
+"""tickets of split trials that this process answered, by candidate"""
 
 
 class Abandoned(Exception):
@@ -36,7 +44,8 @@ class Abandoned(Exception):
 
 async def main(process: Process) -> None:
     """Work on evaluation tickets."""
-    await work(process, "evaluation", partial(_play, networks=Networks(process)), failed)
+    play = partial(_play, networks=Networks(process), played_here=Played())
+    await work(process, "evaluation", play, failed)
 
 
 def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
@@ -52,11 +61,18 @@ def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
 
 
 async def _play(
-    process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
+    process: Process,
+    ticket: EvaluationTicket,
+    deliveries: int,
+    networks: Networks,
+    played_here: Played,
 ) -> None:
-    request = ticket.request
+    request, candidate = ticket.request, ticket.request.candidate.participant
     if await is_done(process, ticket, EvaluationScored, EvaluationAbandoned):
         return
+    its_turns = request.round // request.split if request.split else 0
+    if request.split and deliveries <= LEFT_TIMES_MAX and played_here[candidate] > its_turns:
+        raise LeftToOthers
     opponent = request.opponent.participant
     process.doing = f"evaluating {request.config} generation {request.generation} vs {opponent}"
     settings, _ = await process.settings(request.settings_version)
@@ -66,7 +82,7 @@ async def _play(
     started = EvaluationStarted(
         **fields_of(process, ticket),
         generation=request.generation,
-        candidate=request.candidate.participant,
+        candidate=candidate,
         opponent=opponent,
         purpose=request.purpose,
         games=games,
@@ -102,15 +118,16 @@ async def _play(
     finally:
         await cancel(watching)
     await conclude(process, ticket, outcome)
+    if request.split:
+        played_here[candidate] += 1
 
 
 async def _watch_for_judgement(
     process: Process, ticket: EvaluationTicket, decided: asyncio.Event
 ) -> None:
-    """Set the event once the log has decided a match against the current network without this
-    ticket."""
+    """Set the event once the log has decided a trial without this ticket."""
     request, after = ticket.request, int(ticket.cause.partition("/")[2])
-    if request.purpose != "promotion":
+    if request.purpose != "promotion" and not request.split:
         return
     async for fact, _ in read.follow(process.log, *JUDGEMENTS, scope=request.config, after=after):
         if _is_decided(request, fact):

@@ -33,6 +33,8 @@ DELIVERIES_MAX = 20
 """a ticket delivered more often kills its workers; drains and kills of others cause far fewer"""
 PULL_SECONDS = 2.0
 PAUSED_SECONDS = 5.0
+LEFT_SECONDS = 10.0
+"""until a ticket that was left to other nodes is delivered again"""
 LOOK_SECONDS = 0.5
 """between two checks whether a waiting worker may take a ticket"""
 
@@ -41,6 +43,10 @@ Handle = Callable[[Process, T, int], Awaitable[None]]
 """Does the work of a ticket. The number counts its deliveries, 1 for the first."""
 Failed = Callable[[Process, T, str], Fact]
 """The fact that reports that a ticket failed for good, and why."""
+
+
+class LeftToOthers(Exception):
+    """A worker hands its ticket back because another node should take it."""
 
 
 async def work(process: Process, kind: str, handle: Handle[T], failed: Failed[T]) -> None:
@@ -114,6 +120,9 @@ async def _serve(
         outcome = "handed back"
         logger.info("handed back")
         await _give_back(item)
+    except LeftToOthers:
+        outcome = "handed back"
+        await _give_back(item, LEFT_SECONDS)
     except UnknownEvent as error:
         outcome = "handed back"
         await _leave(process, item, error)

@@ -9,6 +9,7 @@ from ringrift.deciders.loop.promotion import DECIDER
 from ringrift.errors import CommandError
 from ringrift.events import Draft, EventMeta, Fact, Recorded
 from ringrift.events.facts import (
+    EvaluationRequested,
     EvaluationScored,
     IncumbentChanged,
     ModelPromoted,
@@ -38,7 +39,10 @@ from ringrift.trust.certificate import (
 from ringrift.trust.heads import leaves
 from ringrift.trust.merkle import Tree
 
-EVIDENCE = (ModelRegistered, EvaluationScored, RegressionDetected, SettingsChanged)
+EVIDENCE = (
+    *(ModelRegistered, EvaluationRequested, EvaluationScored),
+    *(RegressionDetected, SettingsChanged),
+)
 DISPUTED = "disputed"
 """stands for the root in what a node said about a promotion"""
 
@@ -157,6 +161,9 @@ def _is_evidence(event: Fact, promotion: IncumbentChanged) -> bool:
             return event.version == promotion.settings_version
         case ModelRegistered():
             return event.model == promotion.model
+        case EvaluationRequested():
+            named = event.candidate.model == promotion.current
+            return named and event.config == promotion.config
         case EvaluationScored():
             named = event.candidate_model == promotion.current
             return named and event.config == promotion.config

@@ -160,6 +160,9 @@ def _problems(certificate: Certificate) -> Iterator[str]:
     # more, if some were retracted or were against another incumbent
     if evidence is not None and games < evidence["games"]:
         yield f"the promotion counts {evidence['games']} games, its scores have {games}"
+    missing = set((evidence or {}).get("evaluators", ())) - {score["node"] for score in scored}
+    if missing:
+        yield f"the promotion counts scores of {', '.join(sorted(missing))}, which are missing"
 
 
 def _is(event: Mapping[str, Any], kind: str, fields: Mapping[str, Any]) -> bool:
@@ -204,11 +207,28 @@ def _in_words(certificate: Certificate, keys: Keys) -> Iterator[str]:
         what = f"{score['candidate']} won {score['wins']:g} of {score['games']} games"
         yield f"recorded: {what} against {score['opponent']} (ticket {score['ticket']})"
     names = {one.key: one.node for one in keys.nodes}
+    yield from _split(certificate, names)
     authors = {
         names.get(item.author, "(a key that you do not trust)") for item in certificate.events
     }
     yield f"these facts were signed by: {', '.join(sorted(authors))}"
     yield "not proven here: that the games were played as recorded (`ringrift game replay`)"
+
+
+def _split(certificate: Certificate, names: Mapping[str, str]) -> Iterator[str]:
+    """How many evaluators cannot have decided it, of those who signed their scores themselves."""
+    evidence = certificate.events[-1].event["data"].get("evidence")
+    if evidence is None:
+        return
+    nodes, most = evidence.get("evaluators", ()), evidence.get("liars_max", 0)
+    if not most:
+        yield "evaluation unattested: a single evaluator could decide it"
+        return
+    scores = [item for item in certificate.events if _is(item.event, "EvaluationScored", {})]
+    authors = [(names.get(item.author), item.event["data"]["node"]) for item in scores]
+    signed = {node for author, node in authors if author == node} & set(nodes)
+    who = f"{len(nodes)} evaluators, {len(signed)} of whom signed as themselves"
+    yield f"evaluation split: the decision is the same without the scores of any {most} of {who}"
 
 
 def _attestation(signed: set[str], nodes: set[str], needed: int, attested: bool) -> str:

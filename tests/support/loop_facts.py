@@ -9,6 +9,8 @@ from ringrift.events.facts import (
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    NodeDescribed,
+    NodePresenceChanged,
     PromotionRejected,
     Ranking,
     SelfplayFinished,
@@ -174,4 +176,27 @@ def scored(
         rankings=rankings(me, other, 2 * wins, 2 * losses),
         play_seconds=1.0,
         node="n",
+    )
+
+
+def joined(node: str, present: bool = True) -> NodePresenceChanged:
+    """A node is present, or left."""
+    return NodePresenceChanged(
+        node=node, present=present, left=not present, silent_seconds=0.0, processes=1
+    )
+
+
+def described(node: str) -> NodeDescribed:
+    """A node says that it evaluates and plays."""
+    return NodeDescribed(
+        node=node,
+        provider="own",
+        accelerator="cpu-2",
+        gpus=0,
+        cores=2,
+        vram_gib=0.0,
+        cost_per_hour=0.0,
+        kinds=("evaluation", "selfplay"),
+        rented=False,
+        version="1",
     )

@@ -108,6 +108,10 @@ class TurningLoop:
         """Return the newest sequence of `EVENTS`."""
         return await self.log.tail(EVENTS)
 
+    def evaluator_of(self, request: f.EvaluationRequested) -> str:
+        """Return the node that plays a match: others play the other tickets of a split round."""
+        return f"n{2 + request.round % request.split}" if request.split else "n2"
+
     async def _play(self, plan: f.SelfplayPlanned, position: str) -> None:
         seat = f.Seat(participant="x", harness="gumbel", simulations=32, model=plan.model)
         for number, ticket in enumerate(tickets_of(plan, position)):
@@ -183,7 +187,7 @@ class TurningLoop:
                 if count
             ),
             play_seconds=3.0,
-            node="n2",
+            node=self.evaluator_of(request),
         )
         await self.put(scored, position)
         await self._export()

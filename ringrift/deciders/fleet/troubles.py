@@ -124,6 +124,15 @@ RULES = (
         "from the log as node {0.node} reads it",
         lasts=DISAGREEMENT_LASTS,
     ),
+    _failure(
+        "evaluator contradicted",
+        (f.EvaluatorContradicted,),
+        (),
+        "node {0.node} scores {0.score:.0%} for network {0.model:.12} in {0.starts} starts, which "
+        "other evaluators contradict; its results are left out",
+        item=("node",),
+        lasts=DISAGREEMENT_LASTS,
+    ),
     Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),
     Rule("message id taken", (f.MessageIdTaken,), (), "{0.stream}/{0.seq} has the id {0.id}"),
     Rule("training blocked", (f.TrainingBlocked,), (f.TrainingRequested,), "{0.detail}"),

@@ -2,7 +2,9 @@
 once against each baseline.
 
 The match against the current network is requested in rounds, so that a clear result ends early. A
-round of long games is split into several tickets, which are played in parallel. The first networks
+round of long games is split into several tickets, which are played in parallel, and with four
+evaluators or more every round is, so that none of them can decide it (`split`); the match of a
+first network against random play is split likewise. The first networks
 of a config play the baselines for a limited time: what they have learned is little, and soon
 replaced. A candidate without a rival is measured against the baselines only; one whose rival is no
 longer current starts again against the one that is, as does one whose results were retracted.
@@ -13,76 +15,24 @@ that its strength is known from later games. So does a current network that has 
 
 When too many matches wait, training is held back until most are played."""
 
-import math
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import pairwise
 from typing import NamedTuple
 
 from ringrift.deciders import kit
-from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
-from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
-from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Failures, Retest
-from ringrift.deciders.loop.verdict import Scores, counts, judge, merged, plays_as
-from ringrift.events import Settings, facts as f
+from ringrift.deciders.kit import STEERING, Context, Decider, replace, seed_from
+from ringrift.deciders.loop import split
+from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, RANDOM, Retest
+from ringrift.deciders.loop.trials import (
+    GENERATIONS_MAX,
+    Evaluation,
+    Evaluations,
+    Trial,
+    baseline_starts,
+    round_starts,
+)
+from ringrift.deciders.loop.verdict import counts, plays_as
+from ringrift.events import facts as f
 from ringrift.events.participants import kind_of, network_seat
-
-GENERATIONS_MAX = 16
-"""networks that were current whose generation is remembered: one may be current again"""
-ROUND_TICKETS_MAX = 4
-"""tickets of a round: small matches leave an accelerator idle, and each ticket counts as one that
-waits"""
-BASELINE_STARTS_MIN = 8
-"""of a new network, however long its games are"""
-
-
-class Trial(Struct, frozen=True, kw_only=True):
-    """A candidate: its rival, the rounds that were requested and answered, and their scores."""
-
-    generation: int
-    rival: str | None = None
-    rounds: int = 0
-    answered: int = 0
-    scores: Scores = ()
-    games: int = 0
-    baselines: bool = False
-    """the matches against the baselines were requested"""
-
-
-class Evaluation(Struct, frozen=True, kw_only=True):
-    """The current network of a config and the candidates on trial, by digest."""
-
-    current: str | None = None
-    trials: dict[str, Trial] = {}
-    retests: dict[str, Retest] = {}
-    failures: Failures = Failures()
-    left_out: tuple[str, ...] = ()
-    """tickets that were retracted before they were scored"""
-    tickets: tuple[str, ...] = ()
-    """answered"""
-    counted: tuple[str, ...] = ()
-    """tickets whose scores count, or were refuted"""
-    seconds: Spread = Spread()
-    """of a game of a match on a node"""
-    selfplay: Spread = Spread()
-    """seconds of a game of self-play"""
-    architectures: dict[str, str] = {}
-    """of all networks"""
-    generations: dict[str, int] = {}
-    """of the networks that were current, the newest `GENERATIONS_MAX`"""
-    measured_at: datetime | None = None
-    """when the current network last played a baseline, or became current"""
-
-
-class Evaluations(Configs[Evaluation], frozen=True, kw_only=True):
-    """Every config that has a network, and the matches that wait."""
-
-    waiting: int = 0
-    held_back: bool = False
-    """trainings are, since too many matches wait"""
-    evaluators: dict[str, float] = {}
-    """registered nodes that evaluate, with the seconds that a ticket on them should take"""
-
 
 DECIDER = Decider("evaluation", Evaluations, parts=(FAILED_MATCHES,), wakes=STEERING)
 
@@ -106,16 +56,21 @@ def due(state: Evaluations, context: Context) -> Iterator[f.EvaluationRequested 
 
 def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.EvaluationRequested]:
     """The next round of every candidate, and its matches against the baselines."""
-    settings = context.settings
+    settings, tickets = context.settings, state.tickets(context.settings)
     for model, trial in state.configs[config].trials.items():
         candidate = _Candidate(config, trial.generation, model, state.configs[config], context)
-        if trial.rival and trial.rounds == trial.answered and _open(trial, config, settings):
-            rival = candidate.seat_of(trial.rival)
-            for number, starts in enumerate(round_starts(state, config, settings), trial.rounds):
-                yield candidate.match("promotion", rival, starts, number, number)
+        games = baseline_starts(state.configs[config], config, trial.generation, settings)
+        rounds = bool(trial.rival or tickets or trial.rounds)
+        if rounds and trial.is_due(config, settings):
+            rival = candidate.seat_of(trial.rival) if trial.rival else RANDOM
+            sizes = round_starts(
+                state, config, settings, None if trial.rival else games, split=tickets
+            )
+            for number, starts in enumerate(sizes, trial.rounds):
+                yield candidate.match(trial.purpose, rival, starts, number, number, split=tickets)
         if not trial.baselines:
-            starts = baseline_starts(state.configs[config], config, trial.generation, settings)
-            yield from candidate.baselines(starts, 0, trial.rounds)
+            left_out = trial.purpose if rounds else None
+            yield from candidate.baselines(games, 0, trial.rounds, left_out=left_out)
 
 
 def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
@@ -130,6 +85,9 @@ def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.Eval
 def _repeats(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
     """The matches against the baselines that failed, and may be tried again."""
     for match, failures in item.failures.due():
+        trial = item.trials.get(match.model)
+        if trial and trial.split and trial.purpose == match.purpose:
+            continue  # the next round replaces it
         candidate = _Candidate(config, match.generation, match.model, item, context)
         starts = baseline_starts(item, config, match.generation, context.settings)
         pairing = match.purpose, BASELINES[match.purpose], starts, match.round
@@ -148,12 +106,21 @@ class _Candidate(NamedTuple):
         kind = kind_of(self.item.architectures.get(model, ""))
         return network_seat(model, budget, kind=kind, seats=seats)
 
-    def baselines(self, starts: int, round: int, *seed: object) -> Iterator[f.EvaluationRequested]:
+    def baselines(
+        self, starts: int, round: int, *seed: object, left_out: f.Purpose | None = None
+    ) -> Iterator[f.EvaluationRequested]:
         for purpose, opponent in BASELINES.items():
-            yield self.match(purpose, opponent, starts, round, *seed)
+            if purpose != left_out:
+                yield self.match(purpose, opponent, starts, round, *seed)
 
     def match(
-        self, purpose: f.Purpose, opponent: f.Seat, starts: int, round: int, *seed: object
+        self,
+        purpose: f.Purpose,
+        opponent: f.Seat,
+        starts: int,
+        round: int,
+        *seed: object,
+        split: int = 0,
     ) -> f.EvaluationRequested:
         parts = (self.config, "evaluation", self.model, purpose)
         return f.EvaluationRequested(
@@ -165,40 +132,8 @@ class _Candidate(NamedTuple):
             round=round,
             starts=min(starts, f.ITEMS_MAX),
             seed=seed_from(self.context.settings.seed, *parts, *seed),
+            split=split,
         )
-
-
-def round_starts(state: Evaluations, config: str, settings: Settings) -> tuple[int, ...]:
-    """Starts of each ticket of a round: in as few tickets as most workers finish in the time that a
-    ticket should take. Any node may take any ticket, so all are alike."""
-    starts = settings.evaluation.starts_per_ticket
-    game = state.configs.get(config, Evaluation()).seconds
-    if not game.count:
-        return (starts,)
-    seconds = starts * f.seats_of(config) * game.careful
-    wanted = math.ceil(seconds / min(state.evaluators.values(), default=TICKET_SECONDS))
-    tickets = min(max(wanted, 1), ROUND_TICKETS_MAX, starts)
-    ends = [starts * number // tickets for number in range(tickets + 1)]
-    return tuple(end - start for start, end in pairwise(ends))
-
-
-def baseline_starts(item: Evaluation, config: str, generation: int, settings: Settings) -> int:
-    """Starts of a new network against each baseline: for each generation as many more as take
-    `baseline_seconds`, until they are `baseline_starts`."""
-    most, game = settings.evaluation.baseline_starts, item.seconds
-    if not game.count:
-        game = item.selfplay
-    seconds = max(f.seats_of(config) * game.mean, 1e-9)
-    affordable = generation * settings.evaluation.baseline_seconds / seconds
-    return int(min(most, max(BASELINE_STARTS_MIN, affordable)))
-
-
-def _open(trial: Trial, config: str, settings: Settings) -> bool:
-    """Whether the sequential test needs another round."""
-    if not trial.scores:
-        return True
-    verdict, _, _ = judge(trial.scores, trial.games, settings.promotion, first=False, config=config)
-    return verdict == "open"
 
 
 @DECIDER.evolves
@@ -214,12 +149,16 @@ def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
 def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
     model = fact.candidate.model or ""
     trial, retest = item.trials.get(model), item.retests.get(model)
-    if fact.round and fact.purpose in BASELINES and retest:  # the first matches are round 0
+    if (
+        fact.round and fact.purpose in BASELINES and retest and not fact.split
+    ):  # the first matches are round 0
         return replace(item, retests=item.retests | {model: replace(retest, done=fact.round)})
     if trial is None or fact.purpose in f.MEASURING:
         return item
-    more = fact.purpose == "promotion"
-    trial = replace(trial, rounds=trial.rounds + more, baselines=trial.baselines or not more)
+    if fact.purpose == trial.purpose and (trial.rival or fact.split or trial.rounds):
+        trial = trial.asked(fact.split)
+    else:
+        trial = replace(trial, baselines=True)
     return replace(item, trials=item.trials | {model: trial})
 
 
@@ -250,7 +189,12 @@ def ended(item: Evaluation, fact: f.EvaluationEnded) -> Evaluation:
     item = replace(item, tickets=kit.noted(item.tickets, fact.ticket))
     if isinstance(fact, f.EvaluationScored) and fact.games:
         item = replace(item, seconds=item.seconds.after(fact.play_seconds / fact.games))
-    return item
+    trial = item.trials.get(model := fact.candidate_model or "")
+    # a failure outside a split trial rejects the candidate
+    if trial is None or not trial.split or not isinstance(fact, f.EvaluationFailed):
+        return item
+    trial = replace(trial, answered=trial.answered + (fact.purpose == trial.purpose))
+    return replace(item, trials=item.trials | {model: trial})
 
 
 @DECIDER.evolves
@@ -262,12 +206,13 @@ def scored(item: Evaluation, fact: f.Score, context: Context) -> Evaluation:
     if fact.purpose in BASELINES and model and model == item.current:
         return replace(item, measured_at=context.time)
     trial = item.trials.get(model)
-    if trial is None or fact.purpose != "promotion" or not plays_as(fact.opponent, trial.rival):
+    if trial is None or fact.purpose != trial.purpose:
+        return item
+    if trial.rival and not plays_as(fact.opponent, trial.rival):
         return item
     trial = replace(trial, answered=trial.answered + 1)
     if fact.ticket not in item.left_out:
-        scores, games = merged(trial.scores, fact.scores), trial.games + fact.games
-        trial = replace(trial, scores=scores, games=games)
+        trial = replace(trial, results=split.after(trial.results, fact))
     return replace(item, trials=item.trials | {model: trial})
 
 
@@ -277,10 +222,9 @@ def refuted(item: Evaluation, fact: f.EvaluationRefuted) -> Evaluation:
     if trial is None or fact.ticket in item.counted:
         return item
     # the match is played again
-    answered = trial.answered + (fact.purpose == "promotion")
-    again = replace(
-        trial, answered=answered, baselines=trial.baselines and fact.purpose not in BASELINES
-    )
+    judges = fact.purpose == trial.purpose and trial.rounds > 0
+    baselines = trial.baselines and (judges or fact.purpose not in BASELINES)
+    again = replace(trial, answered=trial.answered + judges, baselines=baselines)
     trials = item.trials | {model: again}
     return replace(item, trials=trials, counted=kit.noted(item.counted, fact.ticket))
 
@@ -289,7 +233,7 @@ def refuted(item: Evaluation, fact: f.EvaluationRefuted) -> Evaluation:
 def retracted(item: Evaluation, fact: f.GamesRetracted) -> Evaluation:
     # the matches continue without the results so far, and the baselines are played again
     emptied = {
-        name: replace(trial, scores=(), games=0, baselines=False)
+        name: replace(trial, results={}, baselines=False)
         for name, trial in item.trials.items()
         if name in fact.candidates
     }
@@ -330,7 +274,23 @@ def assigned(state: Evaluations, fact: f.NodeAssigned) -> Evaluations:
     evaluators = {name: n for name, n in state.evaluators.items() if name != fact.node}
     if "evaluation" in fact.kinds:
         evaluators[fact.node] = fact.ticket_seconds
-    return replace(state, evaluators=evaluators)
+    state = replace(state, evaluators=evaluators)
+    return state.noted(fact.node, assigned="evaluation" in fact.kinds)
+
+
+@DECIDER.evolves
+def present(state: Evaluations, fact: f.NodePresenceChanged) -> Evaluations:
+    return state.noted(fact.node, present=fact.present)
+
+
+@DECIDER.evolves
+def described(state: Evaluations, fact: f.NodeDescribed) -> Evaluations:
+    return state.noted(fact.node, described="evaluation" in fact.kinds)
+
+
+@DECIDER.evolves
+def accused(state: Evaluations, fact: f.NodeQuarantined | f.NodeReleased) -> Evaluations:
+    return state.noted(fact.node, quarantined=isinstance(fact, f.NodeQuarantined))
 
 
 @DECIDER.evolves

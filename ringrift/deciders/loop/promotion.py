@@ -1,7 +1,9 @@
 """When does a candidate become current? When a sequential test accepts it as stronger than the
 current network (`ringrift.deciders.loop.verdict`).
 
-With the setting `evaluation.recount`, a score counts once a coordinator has recounted it.
+With four evaluators or more none of them can decide alone (`ringrift.deciders.loop.split`); what
+fewer decide is unattested, and with the setting `trust.required` promotes nothing. With the setting
+`evaluation.recount`, a score counts once a coordinator has recounted it.
 
 The first network of a config has no rival; it is promoted once it beats random play beyond doubt. A
 test still open after `starts_max` starts is decided by the score. Each verdict is a fact with its
@@ -14,20 +16,26 @@ network."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace
-from ringrift.deciders.loop.verdict import Scores, Verdict, counts, judge, merged, plays_as
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, changed, noted, replace
+from ringrift.deciders.loop import split
+from ringrift.deciders.loop.verdict import Verdict, counts, plays_as
 from ringrift.events import facts as f
 
 Verdicts = Iterator[f.Verdict | f.ModelRolledBack]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A network on trial: its scores against the current one, or against random if there is
+    """A network on trial: its results against the current one, or against random if there is
     none."""
 
     generation: int
-    scores: Scores = ()
-    games: int = 0
+    results: split.ByNode = {}
+    split: int = 0
+    """tickets of the newest round, if they are for several nodes"""
+    failed: tuple[str, ...] = ()
+    """nodes on which its tickets failed"""
+    named: tuple[str, ...] = ()
+    """nodes whose results are known to be left out"""
 
 
 class Promotion(Struct, frozen=True, kw_only=True):
@@ -41,6 +49,11 @@ class Promotion(Struct, frozen=True, kw_only=True):
     tickets: tuple[str, ...] = ()
     """counted"""
 
+    @property
+    def purpose(self) -> f.Purpose:
+        """The matches by which candidates are judged."""
+        return "promotion" if self.current else "random"
+
 
 DECIDER = Decider("promotion", Configs[Promotion])
 
@@ -52,21 +65,46 @@ def registered(item: Promotion, fact: f.ModelRegistered) -> Promotion:
 
 
 @DECIDER.evolves
+def asked(item: Promotion, fact: f.EvaluationRequested) -> Promotion:
+    if fact.purpose != item.purpose:
+        return item
+    model = fact.candidate.model or ""
+    return replace(item, candidates=changed(item.candidates, model, split=fact.split))
+
+
+@DECIDER.evolves
 def scored(item: Promotion, fact: f.Score, context: Context) -> Promotion:
     candidate = _judged_by(item, fact)
     if candidate is None or fact.ticket in item.tickets or not counts(fact, context):
         return item
-    scores, games = merged(candidate.scores, fact.scores), candidate.games + fact.games
-    changed = {fact.candidate_model or "": replace(candidate, scores=scores, games=games)}
-    tickets = noted(item.tickets, fact.ticket)
-    return replace(item, candidates=item.candidates | changed, tickets=tickets)
+    results = split.after(candidate.results, fact)
+    candidates = changed(item.candidates, fact.candidate_model or "", results=results)
+    return replace(item, candidates=candidates, tickets=noted(item.tickets, fact.ticket))
+
+
+@DECIDER.evolves
+def failed(item: Promotion, fact: f.EvaluationFailed) -> Promotion:
+    candidate = _judged_by(item, fact)
+    if candidate is None or fact.node in candidate.failed:
+        return item
+    nodes = (*candidate.failed, fact.node)
+    return replace(
+        item, candidates=changed(item.candidates, fact.candidate_model or "", failed=nodes)
+    )
+
+
+@DECIDER.evolves
+def contradicted(item: Promotion, fact: f.EvaluatorContradicted) -> Promotion:
+    named = item.candidates[fact.model].named if fact.model in item.candidates else ()
+    candidates = changed(item.candidates, fact.model, named=(*named, fact.node))
+    return replace(item, candidates=candidates)
 
 
 @DECIDER.evolves
 def retracted(item: Promotion, fact: f.GamesRetracted) -> Promotion:
     # candidates with retracted results start again
     fresh = {
-        name: Candidate(generation=candidate.generation)
+        name: Candidate(generation=candidate.generation, split=candidate.split)
         for name, candidate in item.candidates.items()
         if name in fact.candidates
     }
@@ -87,7 +125,8 @@ def judged(item: Promotion, fact: f.Verdict | f.ModelRolledBack, context: Contex
 
 @DECIDER.decides
 def on_result(item: Promotion, fact: f.Score | f.EvaluationFailed, context: Context) -> Verdicts:
-    """The verdict on the candidate, once there is one; if its evaluation failed, a rejection."""
+    """The verdict on the candidate, once there is one; if its evaluation failed, on more nodes than
+    may lie, a rejection."""
     model, candidate = fact.candidate_model, _judged_by(item, fact)
     if candidate is None or model is None:
         return
@@ -116,6 +155,25 @@ def on_result(item: Promotion, fact: f.Score | f.EvaluationFailed, context: Cont
 
 
 @DECIDER.decides
+def on_lie(item: Promotion, fact: f.Score, context: Context) -> Iterator[f.EvaluatorContradicted]:
+    """Every node whose results are left out of the trial is named once."""
+    candidate = _judged_by(item, fact)
+    if candidate is None or fact.candidate_model is None or not counts(fact, context):
+        return
+    results = candidate.results
+    for node, others in split.contradicted(results, candidate.split).items():
+        if node not in candidate.named:
+            yield f.EvaluatorContradicted(
+                **context.basis(fact.config),
+                model=fact.candidate_model,
+                node=node,
+                starts=results[node].starts,
+                score=results[node].score,
+                others={name: results[name].score for name in others},
+            )
+
+
+@DECIDER.decides
 def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context) -> Verdicts:
     """A critical regression of the current network is rolled back."""
     if fact.severity == "critical" and fact.model == item.current:
@@ -132,8 +190,7 @@ def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context)
 def _judged_by(item: Promotion, fact: f.Score | f.EvaluationFailed) -> Candidate | None:
     """The candidate that a result counts for: one against the current network, or against random
     play if there is none."""
-    purpose = "promotion" if item.current else "random"
-    if fact.purpose != purpose or fact.ticket in item.left_out:
+    if fact.purpose != item.purpose or fact.ticket in item.left_out:
         return None
     candidate = item.candidates.get(fact.candidate_model or "")
     if not isinstance(fact, f.EvaluationFailed) and item.current:
@@ -154,10 +211,14 @@ def _verdict(
     item: Promotion, candidate: Candidate, fact: f.Score | f.EvaluationFailed, context: Context
 ) -> tuple[Verdict, f.Evidence | None, str]:
     if isinstance(fact, f.EvaluationFailed):
-        return "reject", None, f"evaluation failed: {fact.reason}"
-    scores, games, first = candidate.scores, candidate.games, item.current is None
-    settings = context.settings.promotion
-    verdict, evidence, why = judge(scores, games, settings, first=first, config=fact.config)
+        rejects = len(candidate.failed) > split.liars_max(candidate.split)
+        return "reject" if rejects else "open", None, f"evaluation failed: {fact.reason}"
+    first, settings = item.current is None, context.settings
+    verdict, evidence, why = split.combined(
+        candidate.results, candidate.split, settings.promotion, first=first, config=fact.config
+    )
+    if verdict == "promote" and settings.trust.required and not candidate.split:
+        return "reject", evidence, f"{why}, and the setting trust.required forbids that"
     # a rejection rather than a delay, so that the loop does not wait for the verdict
     wait = _cooldown(item, context)
     if verdict == "promote" and wait > 0.0:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from ringrift.events.facts.nodes import NODES_MAX
 from ringrift.events.facts.play import Ranking, Seat
 from ringrift.events.facts.vocabulary import *
 
@@ -12,7 +13,9 @@ from ringrift.events.facts.vocabulary import *
 class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.requested"):
     """Play `starts` opening positions, each once per seat of `candidate` against `opponent`.
 
-    `round` counts the requests for one pairing and purpose, from 0."""
+    `round` counts the requests for one pairing and purpose, from 0. `split` is the number of
+    tickets of a round that evaluators on different nodes play, so that none decides alone; 0 if
+    anyone may play all."""
 
     candidate: Seat
     opponent: Seat
@@ -20,6 +23,7 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
     round: Count
     starts: Annotated[int, Meta(ge=1, le=ITEMS_MAX)]
     seed: Count
+    split: Annotated[int, Meta(ge=0, le=13)] = 0
 
     def __post_init__(self) -> None:
         law(self.candidate.participant != self.opponent.participant, "a candidate meets another")
@@ -221,7 +225,10 @@ class RatingsUpdated(
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """State of the sequential test at its decision: log-likelihood ratio, its thresholds `lower`
-    and `upper`, and the score of the candidate."""
+    and `upper`, and the score of the candidate, over the results of the nodes `evaluators`.
+
+    The decision is the same without the results of any `liars_max` of them; 0 if the trial was not
+    split among several nodes."""
 
     llr: Finite
     lower: Finite
@@ -231,6 +238,8 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     score: Share
     elo: Finite
     elo_95_half_width: Finite
+    evaluators: Annotated[tuple[Token, ...], Meta(max_length=NODES_MAX)] = ()
+    liars_max: Count = 0
 
 
 class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promoted"):
@@ -245,6 +254,17 @@ class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promot
     def current(self) -> str:
         """The incumbent from now on, as in rejections and rollbacks."""
         return self.model
+
+
+class EvaluatorContradicted(ConfigDecision, subject="promotion.{config}.evaluator-contradicted"):
+    """The results of `node` in the trial of `model` are left out: its mean `score` is incompatible
+    (p < 0.001) with those of more `others` than may lie, so that an honest node contradicts it."""
+
+    model: Sha256
+    node: Token
+    starts: Positive
+    score: Share
+    others: Annotated[dict[Token, Share], Meta(min_length=1, max_length=NODES_MAX)]
 
 
 class PromotionRejected(GenerationDecision, subject="promotion.{config}.rejected"):

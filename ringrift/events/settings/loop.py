@@ -174,6 +174,10 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     simulations: kinds.Simulations = 32
     """search budget per decision, of both players"""
+    evaluators: Annotated[int, Meta(ge=1, le=13)] = 4
+    """evaluators among which a trial is split, if so many are present, rounded down to 3f + 1: no f
+    of them can decide it. A round then has a ticket for each of them; of fewer than 4 one decides,
+    and promotions are unattested"""
     starts_per_ticket: kinds.PerTicket = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
     baseline_starts: kinds.PerTicket = 48

@@ -37,7 +37,8 @@ class TrustSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     required: bool = False
     """whether self-play and training refuse networks whose promotion or rollback was not attested
-    by 2f + 1 of 3f + 1 coordinators; off, because it takes four admitted coordinators"""
+    by 2f + 1 of 3f + 1 coordinators, and what fewer than four evaluators measured is not promoted;
+    off, because it takes four admitted coordinators and four evaluators"""
 
 
 class ParitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

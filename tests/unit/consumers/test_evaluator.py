@@ -60,6 +60,33 @@ async def test_a_scored_match_is_not_played_again(system: System, process: Proce
     assert len(await system.facts(GameCompleted)) == 2
 
 
+async def split_round(system: System) -> None:
+    """Put the tickets of a round of a split trial on the queue."""
+    for number in range(2):
+        request = replace(REQUEST, split=4, round=number, seed=number)
+        (ticket,) = tickets_of(request, f"EVENTS/{await system.write(request)}")
+        await system.put(ticket)
+
+
+async def test_a_node_leaves_the_next_ticket_of_a_split_round_to_others(system: System) -> None:
+    await split_round(system)
+    first, second = (system.process("evaluator", node) for node in ("n1", "n2"))
+    async with running(evaluator.main(first)):
+        await system.count(EvaluationScored, 1)
+        await second.wait(30.0)
+    async with running(evaluator.main(second)):
+        await system.count(EvaluationScored, 2)
+    assert [score.node for score in await system.facts(EvaluationScored)] == ["n1", "n2"]
+
+
+async def test_it_plays_the_next_one_too_if_no_other_node_does(system: System) -> None:
+    await split_round(system)
+    began = system.loop.time()
+    async with running(evaluator.main(system.process("evaluator", "n1"))):
+        await system.count(EvaluationScored, 2)
+    assert system.loop.time() - began > 100.0
+
+
 async def test_a_match_that_failed_for_good_is_recorded(process: Process) -> None:
     (ticket,) = tickets_of(REQUEST, "EVENTS/1")
     failure = evaluator.failed(process, ticket, "no luck")

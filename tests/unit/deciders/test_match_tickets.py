@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from support.loop_facts import fresh
 
-from ringrift.deciders.loop import evaluation
-from ringrift.deciders.loop.evaluation import DECIDER, ROUND_TICKETS_MAX
+from ringrift.deciders.loop.evaluation import DECIDER
+from ringrift.deciders.loop.trials import ROUND_TICKETS_MAX, round_starts
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
@@ -127,7 +127,7 @@ def test_a_round_that_fits_the_time_of_a_ticket_stays_whole(life):
 
 def tickets(life) -> tuple[int, ...]:
     """Starts of each ticket of the next round."""
-    return evaluation.round_starts(life.state, BIG, life.in_force.settings)
+    return round_starts(life.state, BIG, life.in_force.settings)
 
 
 def test_the_node_that_may_vanish_first_sets_the_size(life):

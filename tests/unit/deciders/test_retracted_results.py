@@ -111,9 +111,9 @@ def test_a_candidate_whose_results_are_retracted_starts_again(
     )
     match = scored("t1", opponent=f"{B[:12]}:gumbel:s32")
     judge = story(promotion.DECIDER).given(*given, match)
-    assert judge.state.configs[CONFIG].candidates[A].games == 8
+    assert judge.state.configs[CONFIG].candidates[A].results["n"].games == 8
     judge.given(retracts(scored_tickets=("t1",), candidates=(A,)))
-    assert judge.state.configs[CONFIG].candidates[A].games == 0
+    assert judge.state.configs[CONFIG].candidates[A].results == {}
     asking = story(evaluation.DECIDER).given(*given, match)
     again = asking.when(retracts(scored_tickets=("t1",), candidates=(A,))).decided
     assert {fact.purpose for fact in again if isinstance(fact, EvaluationRequested)} == {

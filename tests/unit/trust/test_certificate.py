@@ -15,10 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from support.loop_facts import described, joined
 from support.turning_loop import SETTINGS, TurningLoop
 
 from ringrift.errors import CommandError
+from ringrift.events import Fact
 from ringrift.events.facts import (
+    EvaluationScored,
     ModelPromoted,
     ModelRolledBack,
     PromotionDisputed,
@@ -93,6 +96,45 @@ async def test_three_of_four_coordinators_attest_a_promotion() -> None:
     assert f"promotes network {found.model[:12]} in hex8_2p" in finding.lines[0]
     assert any("recorded: " in line and " won " in line for line in finding.lines)
     assert certificate.read(certificate.encoded(found)) == found
+
+
+def signer_of(node: str) -> NodeKey:
+    return key(node)
+
+
+class SplitLoop(TurningLoop):
+    """A loop with four evaluators, each of which signs its scores."""
+
+    async def put(
+        self, fact: Fact, cause: str | None = None, key: str | int = 0, source: str = ""
+    ) -> str:
+        node = fact.node if isinstance(fact, EvaluationScored) else None
+        self.log.signer = signer_of(node) if node else None
+        return await super().put(fact, cause, key, source)
+
+
+async def test_a_certificate_says_how_many_evaluators_could_not_decide_it() -> None:
+    loop, evaluators = SplitLoop(), ("n2", "n3", "n4", "n5")
+    await loop.put(SettingsChanged(version=1, settings=SETTINGS, why="test"))
+    for node in evaluators:
+        await loop.put(joined(node))
+        await loop.put(described(node))
+    await loop.turn()
+    *_, (promotion, _) = await loop.all(ModelPromoted)
+    found = await certify(loop.log, promotion.model)
+    others = Keys((*keys(*NODES).nodes, *(Key(n, key(n).key, ("evaluator",)) for n in evaluators)))
+    finding = certificate.verify(found, others)
+    line = next(it for it in finding.lines if it.startswith("evaluation "))
+    assert line == (
+        "evaluation split: the decision is the same without the scores of any 1 of "
+        "4 evaluators, 4 of whom signed as themselves"
+    )
+    without = [it for it in found.events if it.event["data"].get("node") != "n3"]
+    finding = certificate.verify(replace(found, events=tuple(without)), others)
+    assert not finding.valid
+    assert any("scores of n3" in line for line in finding.lines)
+    alone = certificate.verify(await certified("c1"), keys(*NODES))
+    assert "evaluation unattested: a single evaluator could decide it" in alone.lines
 
 
 @pytest.mark.parametrize(
