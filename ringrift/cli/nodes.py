@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from ringrift.cli import WORDS
-from ringrift.cli.common import HERE, Data, Source, opened, parsed
+from ringrift.cli.common import HERE, Data, Duration, Source, opened, parsed
 from ringrift.cluster.machine import parse_roles
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -32,6 +32,8 @@ async def run(
     price: Annotated[float, Parameter(env_var="RINGRIFT_PRICE")] = 0.0,
     update_command: str = "",
     rollback_command: str = "",
+    notice_command: str = "",
+    notice: Annotated[Duration | None, Parameter(env_var="RINGRIFT_NOTICE")] = None,
 ) -> int:
     """Keep running the processes that the roles, the GPU and the memory of this machine allow.
 
@@ -46,6 +48,8 @@ async def run(
         price: Its price per hour.
         update_command: Shell command for `ringrift update`, such as 'git pull'.
         rollback_command: Shell command that undoes the update.
+        notice_command: Shell command that succeeds once the provider takes this machine away.
+        notice: Time between that, or SIGTERM, and the end, such as 30s.
     """
     for line in old_variables(os.environ):
         complain(line)
@@ -62,6 +66,8 @@ async def run(
         edge=edge,
         update_command=update_command,
         rollback_command=rollback_command,
+        notice_command=notice_command,
+        notice_seconds=notice.total_seconds() if notice else 0.0,
         command=WORDS.get(),
     )
     return await nodes.run(options, this_machine(roles, provider=provider, price=price))

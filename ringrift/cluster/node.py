@@ -2,7 +2,11 @@
 
 It announces the machine in the bucket `nodes`, drains its processes on SIGTERM, and carries out the
 updates that an operator requests (`ringrift.cluster.update`) with the shell commands it was started
-with: it runs nothing that comes over the network."""
+with: it runs nothing that comes over the network.
+
+When its provider takes it away (a command of the operator says so, or SIGTERM on a node with a
+notice), or when its drain is requested, it takes no more tickets and stops once it has none, in
+time to hand back the rest."""
 
 import asyncio
 import contextlib
@@ -20,7 +24,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.cluster.machine import Planned, children_of, plan
-from ringrift.cluster.supervisor import Child, Say, background, stop_on_signals, supervise
+from ringrift.cluster.supervisor import (
+    DRAIN_SECONDS_MAX,
+    Child,
+    Say,
+    background,
+    stop_on_signals,
+    supervise,
+)
+from ringrift.events import draft
+from ringrift.events.facts import NodeDrainRequested, NoticeSource, PreemptionNoticed
 from ringrift.log import presence
 from ringrift.log.archive import CACHE
 from ringrift.log.errors import StreamError
@@ -28,12 +41,27 @@ from ringrift.log.identity import KEY, key_path, make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import check_name
 from ringrift.log.presence import Machine
-from ringrift.log.topology import CONTROL_BUCKET
+from ringrift.log.read import follow
+from ringrift.log.topology import CONTROL_BUCKET, EVENTS
+from ringrift.runtime.authorship import NODE
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
 
 UPDATED = "RINGRIFT_UPDATED"
 """the environment variable with the id of the update that started this process"""
+DRAINED_STATUS = 3
+"""exit status after a drain, so that systemd does not start the node again"""
 COMMAND_SECONDS_MAX = 900.0
+NOTICE_LOOK_SECONDS = 5.0
+"""between two runs of the command that says whether the node is taken away; notices of 30 s are
+common"""
+NOTICE_COMMAND_SECONDS_MAX = 10.0
+BUSY_LOOK_SECONDS = 1.0
+KNOWN_SECONDS = 2 * presence.HEARTBEAT_SECONDS
+"""after which the processes know of a drain, and their heartbeats say whether they work"""
+RECORD_SECONDS_MIN = 1.0
+"""for the fact about a notice, however short that is"""
+DRAINED_SHARE = 0.8
+"""of a short notice in which the processes must have drained; then the node says goodbye"""
 PROBE_SECONDS_MAX = 60.0
 SERVER_AWAY = (StreamError, TimeoutError, nats.errors.Error)
 
@@ -41,7 +69,8 @@ SERVER_AWAY = (StreamError, TimeoutError, nats.errors.Error)
 class NodeOptions(Struct, frozen=True, kw_only=True):
     """How a node runs. `edge` is the URL of the node's own server; its key and the logs of its
     processes are in `data`. `command` is the command line that starts it again after an
-    update."""
+    update. `notice_command` ends with status 0 once its provider takes it away, `notice_seconds`
+    before it does so."""
 
     name: str
     server: str
@@ -49,6 +78,8 @@ class NodeOptions(Struct, frozen=True, kw_only=True):
     edge: str | None = None
     update_command: str = ""
     rollback_command: str = ""
+    notice_command: str = ""
+    notice_seconds: float = 0.0
     command: tuple[str, ...] = ()
 
 
@@ -62,6 +93,9 @@ class Node:
         self.stopping = asyncio.Event()
         self.request: presence.UpdateRequest | None = None
         """the update that it drains for, None if it stops for good"""
+        self.drain_seconds = DRAIN_SECONDS_MAX
+        """in which its processes must end"""
+        self._leaving: asyncio.Task[None] | None = None
         self._presence, self._instance = presence.Presence(log), uuid.uuid4().hex[:12]
         self.say: Say = structlog.get_logger().bind(node=options.name).info
         """writes one line to the log of the node"""
@@ -72,13 +106,69 @@ class Node:
         self.request = None
         self.stopping.set()
 
+    @property
+    def drained(self) -> bool:
+        """Whether it leaves because it was taken away, or its drain was requested."""
+        return self._leaving is not None
+
+    def terminate(self) -> None:
+        """Stop; SIGTERM is the notice of a provider if the node has one."""
+        if self.options.notice_seconds and self._leaving is None:
+            self._leave(self.options.notice_seconds, "signal")
+        else:
+            self.stop()
+
     async def run(self) -> None:
         """Keep the processes running until `stop` is called or an update is requested, then drain
         them."""
         jobs = (self._send_heartbeats(), self._follow_updates(), keep_alive(lambda: True))
-        async with background(*jobs):
+        async with background(*jobs, self._follow_drains(), self._look_for_notices()):
             notify(READY)
-            await supervise(self.children, self.stopping, self.say)
+            await supervise(self.children, self.stopping, self.say, lambda: self.drain_seconds)
+
+    def _leave(self, seconds: float, source: NoticeSource | None = None) -> None:
+        """Begin to drain, within `seconds`, and record a notice of the provider."""
+        if self._leaving is None and not self.stopping.is_set():
+            self.say(f"leaves within {seconds:g} s")
+            self.drain_seconds = min(DRAIN_SECONDS_MAX, seconds * DRAINED_SHARE)
+            self._leaving = asyncio.create_task(self._drain(seconds, source))
+
+    async def _drain(self, seconds: float, source: NoticeSource | None) -> None:
+        """Stop once no process works, or as late as draining allows."""
+        with contextlib.suppress(*SERVER_AWAY):
+            async with asyncio.timeout(max(RECORD_SECONDS_MIN, seconds - self.drain_seconds)):
+                if source is not None:
+                    await self._record(source, seconds)
+                await asyncio.sleep(KNOWN_SECONDS)
+                while await self._busy():  # noqa: ASYNC110  heartbeats have no event
+                    await asyncio.sleep(BUSY_LOOK_SECONDS)
+        self.stop()
+
+    async def _record(self, source: NoticeSource, seconds: float) -> None:
+        name = self.options.name
+        fact = PreemptionNoticed(node=name, seconds=seconds, source=source)
+        key = f"{name}.{self._instance}"
+        await self.log.append([draft(fact, cause=None, source=f"{NODE}@{name}", key=key)])
+
+    async def _busy(self) -> bool:
+        beats = await self._presence.all()
+        return any(beat.busy for beat in beats if beat.node == self.options.name)
+
+    async def _follow_drains(self) -> None:
+        name, tail = self.options.name, await self.log.tail(EVENTS)
+        async for event, _ in follow(self.log, NodeDrainRequested, scope=name, after=tail):
+            self._leave(event.seconds)
+
+    async def _look_for_notices(self) -> None:
+        """Ask the node's own command until it says that the provider takes the node away."""
+        command, said = self.options.notice_command, ""
+        while command and (problem := await _shell(command, NOTICE_COMMAND_SECONDS_MAX)):
+            if problem != said and "ended with status 1:" not in problem:
+                self.say(problem)
+            said = problem
+            await asyncio.sleep(NOTICE_LOOK_SECONDS)
+        if command:
+            self._leave(self.options.notice_seconds, "command")
 
     async def send_heartbeat(self, *, left: bool = False) -> None:
         """Send one heartbeat, the last if `left`. Raises StreamError."""
@@ -132,12 +222,12 @@ async def run(options: NodeOptions, machine: Machine) -> int:
             children = children_of(planned, options.server, options.data, own)
             node = Node(log, options, replace(machine, consumers=consumers), children)
             node.say(f"roles {','.join(machine.roles)}: {', '.join(consumers)}")
-            stop_on_signals(node.stop)
+            stop_on_signals(node.stop, node.terminate)
             await node.run()
             if node.request is None:
                 with contextlib.suppress(*SERVER_AWAY):
                     await node.send_heartbeat(left=True)
-                return 0
+                return DRAINED_STATUS if node.drained else 0
             problem = await carry_out(options, node.request)
             if not problem:
                 await node.send_heartbeat(left=True)

@@ -125,18 +125,26 @@ async def background(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def stop_on_signals(stop: Callable[[], object]) -> None:
-    """Call `stop` on Ctrl-C, on SIGTERM, and when the terminal is closed, unless `nohup` has this
-    process ignore that."""
+def stop_on_signals(
+    stop: Callable[[], object], terminate: Callable[[], object] | None = None
+) -> None:
+    """Call `stop` on Ctrl-C, on SIGTERM (or then `terminate`), and when the terminal is closed,
+    unless `nohup` has this process ignore that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            then = terminate if terminate and number == signal.SIGTERM else stop
+            asyncio.get_running_loop().add_signal_handler(number, then)
 
 
-async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say) -> None:
+async def supervise(
+    children: Sequence[Child],
+    stopping: asyncio.Event,
+    say: Say,
+    limit: Callable[[], float] = lambda: DRAIN_SECONDS_MAX,
+) -> None:
     """Keep the children running until `stopping` is set, then drain them; kill those that take
-    longer than `DRAIN_SECONDS_MAX`. What `say` raises does not end a child early. Raises what ended
-    the watch over a child."""
+    longer than the seconds of `limit`. What `say` raises does not end a child early. Raises what
+    ended the watch over a child."""
     told = _never_raising(say)
     forks = ForkServer(sorted({child.module for child in children}))
     for child in children:
@@ -151,11 +159,12 @@ async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say
     for child in children:
         child.signal(signal.SIGTERM)
     told("draining: consumers finish or hand back their tickets")
-    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
+    seconds = limit()
+    _, late = await asyncio.wait(tasks, timeout=seconds)
     if late:
         for child in children:
             child.signal(signal.SIGKILL)
-        told(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed")
+        told(f"{len(late)} consumers did not drain within {seconds:g} s: killed")
         await asyncio.wait(late)
     await forks.stop()
     for task in tasks:

@@ -18,7 +18,7 @@ from ringrift.events.settings import Settings, Unlawful
 ENV_PREFIX = "RINGRIFT_"
 _OF_PROCESS = """
 SERVER DATA NODE LOG LOG_LEVEL THREADS HEALTH_PORT HEALTH_HOST CREDENTIALS CA EDGE PROVIDER PRICE
-UPDATED ALERTS_TOKEN WEB_TOKEN RENT_HOOK
+UPDATED ALERTS_TOKEN WEB_TOKEN RENT_HOOK NOTICE
 """
 ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""

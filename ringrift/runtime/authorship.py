@@ -4,7 +4,12 @@ from typing import Any
 
 from ringrift.deciders.kit import Decider
 from ringrift.events import Fact
+from ringrift.events.facts import PreemptionNoticed
 from ringrift.runtime.processes import COMMANDS, PROCESSES, WRITTEN_BY_COMMANDS
+
+NODE = "node"
+"""name of `ringrift node run` among writers"""
+WRITTEN_BY_NODES = (PreemptionNoticed,)
 
 
 def deciders() -> dict[str, Decider[Any]]:
@@ -21,6 +26,8 @@ def runners(decider: str) -> list[str]:
 
 def writers(kind: type[Fact]) -> list[str]:
     """Names of the processes that write facts of a kind, and `ringrift` if a command does."""
+    if kind in WRITTEN_BY_NODES:
+        return [NODE]
     names = [spec.name for spec in PROCESSES.values() if kind in spec.writes]
     return [*names, COMMANDS] if kind in WRITTEN_BY_COMMANDS else names
 

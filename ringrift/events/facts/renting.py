@@ -46,7 +46,7 @@ class NodeDrainRequested(NodeFact, subject="node.{node}.drain-requested"):
 
 class PreemptionNoticed(NodeFact, subject="node.{node}.preemption-noticed"):
     """The provider takes a node away in `seconds`, as the node learnt by a signal or from its own
-    command. It drains until then."""
+    command (`ringrift node run --notice-command`). It drains until then."""
 
     seconds: NonNegative
     source: NoticeSource

@@ -41,6 +41,8 @@ KNOWN = {
         "TimeoutStopSec",
         "Restart",
         "RestartSec",
+        "RestartPreventExitStatus",
+        "SuccessExitStatus",
         "StateDirectory",
         "CacheDirectory",
         "OOMScoreAdjust",

@@ -17,9 +17,12 @@ from ringrift.events.facts import (
     BreakerReset,
     NodeAssigned,
     NodeDescribed,
+    NodeDrainRequested,
     NodeForgotten,
     NodeReserved,
+    NodeReturned,
     NodeUnregistered,
+    PreemptionNoticed,
     ReservationEnded,
     TickRecorded,
     TrainingRequested,
@@ -75,6 +78,26 @@ def test_a_node_that_vanishes_or_leaves_is_left_out_at_once_until_it_returns(lif
     assert (fact.kinds, fact.why) == ((), "absent")
     (fact,) = life.when(seen("a2")).then(NodeAssigned)
     assert fact.kinds == PLAYS
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        NodeDrainRequested(node="a2", seconds=60.0, why="w"),
+        PreemptionNoticed(node="a2", seconds=60.0, source="command"),
+    ],
+)
+def test_a_node_that_drains_gets_no_work_until_it_returns(life, fact):
+    life.given(node("a1"), node("a2"))
+    (decided,) = life.when(fact).then(NodeAssigned)
+    assert (decided.node, decided.kinds) == ("a2", ())
+    life.given(seen("a2", False, left=True)).when(seen("a2")).then(NodeAssigned)
+
+
+def test_a_returned_node_is_no_node_of_the_fleet(life):
+    life.given(node("a1"), node("a2"), seen("a2", False, left=True))
+    life.given(NodeReturned(node="a2", instance="i-2", asked=True))
+    assert "a2" not in life.state.nodes
 
 
 def test_a_node_that_was_registered_and_never_starts_keeps_no_work_from_others(life):

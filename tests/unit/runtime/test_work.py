@@ -17,8 +17,10 @@ from ringrift.events.facts import (
     DeadLetterStored,
     ErrorReported,
     NodeAssigned,
+    NodeDrainRequested,
     PipelinePaused,
     PipelineResumed,
+    PreemptionNoticed,
     SelfplayFinished,
     TrainingFailed,
     VoterDiskChanged,
@@ -193,6 +195,20 @@ async def test_a_paused_worker_finishes_its_ticket_and_continues_when_resumed(
         assert len(system.queue.entries) == 2
         await system.write(PipelineResumed(scope="all", kind="selfplay", why="test"))
         await until(lambda: len(worker.tickets) == 3)
+
+
+async def test_a_worker_of_a_node_that_drains_takes_no_more_tickets(system: System) -> None:
+    notice = PreemptionNoticed(node="test", seconds=30.0, source="signal")
+    await system.write(notice)  # for the processes before
+    worker = Worker(system)
+    await system.request()
+    async with running(worker.run(), worker.follow_controls()):
+        await until(lambda: len(worker.tickets) == 3)
+        await system.write(NodeDrainRequested(node="another", seconds=1.0, why="w"), notice)
+        await until(lambda: worker.process.controls.draining)
+        await system.request(replace(PLAN, generation=1))
+        await worker.waits_because("node test drains")
+        assert len(worker.tickets) == 3
 
 
 async def test_a_pause_of_one_config_hands_back_its_tickets_only(system: System) -> None:
