@@ -13,6 +13,7 @@ def bench(
     config: tuple[Config, ...] = (),
     runs: int = 5,
     events: int = 1_000_000,
+    games: int = 20_000,
     seconds: float = 2.0,
     form: Form = TABLE,
 ) -> None:
@@ -23,9 +24,10 @@ def bench(
         config: Measure this config; may be given several times. By default, each subject chooses.
         runs: Runs of each measurement.
         events: Length of the log that is replayed.
+        games: Games that are archived, of 13 kB each, or of a share of 2 GB.
         seconds: Length of one run, where a run can be of any length.
     """
-    scope = Scope(configs=config, runs=runs, seconds=seconds, events=events)
+    scope = Scope(configs=config, runs=runs, seconds=seconds, events=events, games=games)
     report = run(subjects, scope, lambda name: print(f"measuring {name} ...", file=sys.stderr))
     rows = []
     for item in report.results:

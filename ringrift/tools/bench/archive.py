@@ -19,12 +19,12 @@ from ringrift.log.protocol import BATCH_EVENTS_MAX, Expect
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Clock, Process
 from ringrift.server.embedded import EmbeddedServer
-from ringrift.tools.bench.cluster import bench_game, resident_mb
+from ringrift.tools.bench.cluster import TARGET_BYTES, bench_game, resident_mb
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
 from ringrift.tools.bench.log import served
 
-GAMES_MAX = 20_000
-"""unless `--events` asks for fewer"""
+BYTES_MAX = 2_000_000_000
+"""of search targets in all games: a million have 2 kB each instead of the usual size"""
 LATER_SECONDS = 1e6
 STARTED = {"start": "s", "memory": "MB"}
 
@@ -34,7 +34,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
         data = Path(folder) / "data"
         async with served(data) as log:
-            await _fill(log, min(scope.events, GAMES_MAX))
+            await _fill(log, scope.games)
         yield Benchmark("archive/server/full", STARTED, lambda: _started(data))
         async with served(data) as log:
             yield Benchmark("archive/replay/stream", "MB/s", lambda: _replayed(log))
@@ -46,9 +46,10 @@ async def benchmarks(scope: Scope) -> Benchmarks:
 
 
 async def _fill(log: JetStreamLog, wanted: int) -> None:
+    size = min(TARGET_BYTES, BYTES_MAX // wanted)
     for first in range(0, wanted, BATCH_EVENTS_MAX // 4):
         last = min(first + BATCH_EVENTS_MAX // 4, wanted)
-        await log.append([bench_game(number) for number in range(first, last)])
+        await log.append([bench_game(number, size) for number in range(first, last)])
 
 
 async def _started(data: Path) -> dict[str, float]:

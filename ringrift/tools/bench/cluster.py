@@ -222,8 +222,8 @@ async def _write_games(log: JetStreamLog, drafts: list[Draft]) -> None:
     await asyncio.gather(*map(append, drafts))
 
 
-def bench_game(number: int) -> Draft:
-    """A game of the usual size, without moves."""
+def bench_game(number: int, target_bytes: int = TARGET_BYTES) -> Draft:
+    """A game without moves, by default of the usual size."""
     fact = GameCompleted(
         game=f"bench-{number}",
         config="hex8_2p",
@@ -239,7 +239,7 @@ def bench_game(number: int) -> Draft:
         ranks=(1, 2),
         removed=(0, 0),
         territory=(0, 0),
-        targets=os.urandom(TARGET_BYTES),
+        targets=os.urandom(target_bytes),
         rules_version=1,
         play_seconds=0.0,
         node="bench",

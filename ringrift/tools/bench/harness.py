@@ -77,6 +77,8 @@ class Scope:
     """Length of one run, where a run can be of any length."""
     events: int = 1_000_000
     """Length of the log that is replayed."""
+    games: int = 20_000
+    """Games that are archived."""
 
 
 Benchmarks = AsyncGenerator[Benchmark | Ratio, None]

@@ -28,7 +28,7 @@ def run(subjects: Sequence[Subject], scope: Scope, starting: Callable[[str], Non
     """Measure `subjects`, all of them if none is given; `starting` is called with each.
 
     Raises CommandError for a scope without a run, and ServerError if a server cannot start."""
-    if scope.runs < 1 or scope.seconds <= 0 or scope.events < 1:
+    if scope.runs < 1 or scope.seconds <= 0 or min(scope.events, scope.games) < 1:
         raise CommandError("give at least 1 run, more than 0 seconds and at least 1 event")
     results: list[Measured] = []
     for subject in subjects or SUBJECTS:

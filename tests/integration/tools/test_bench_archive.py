@@ -7,7 +7,7 @@ from ringrift.tools.bench.harness import Scope, measure
 
 
 async def test_every_measurement_has_a_value() -> None:
-    results = await measure(archive.benchmarks(Scope(events=500)), runs=1)
+    results = await measure(archive.benchmarks(Scope(games=500)), runs=1)
     found = {item.name: item.value for item in results}
     assert found.keys() == {
         *("archive/server/full/start", "archive/server/full/memory"),
