@@ -2,8 +2,8 @@
 
 A place is a URL such as `s3://bucket/prefix`, `gs://bucket`, `az://container`, or a directory.
 Credentials come from the usual environment variables of the store (`AWS_ACCESS_KEY_ID`,
-`AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_KEY`, ...), from
-`~/.aws/credentials`, or from the machine's own identity."""
+`AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and `_KEY`, ...),
+from `~/.aws/credentials`, or from the machine's own identity."""
 
 import asyncio
 import configparser
