@@ -49,7 +49,7 @@ async def _testify(process: Process) -> None:
     """Record tree heads, and attest promotions, until the process stops."""
     heads, attestor = HeadWriter(process), Attestor(process)
     while not process.stopping:
-        for item in [*await heads.round(), *await attestor.round(heads.roots)]:
+        for item in [*await heads.round(), *await attestor.round(heads)]:
             await process.log.append([item])
         await process.wait(HEAD_SECONDS)
 

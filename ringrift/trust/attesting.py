@@ -2,12 +2,12 @@
 the log and signs those that it agrees with; it names who decided one that does not follow. A
 certificate collects what they signed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ringrift.deciders.loop.promotion import DECIDER
 from ringrift.errors import CommandError
-from ringrift.events import Draft, EventMeta, Fact, Recorded
+from ringrift.events import Draft, EventMeta, Fact, Recorded, UndecodableEvent
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
@@ -36,8 +36,8 @@ from ringrift.trust.certificate import (
     Stored,
     signatures_needed,
 )
-from ringrift.trust.heads import leaves
-from ringrift.trust.merkle import Tree
+from ringrift.trust.heads import HeadWriter, leaf_of, leaves
+from ringrift.trust.merkle import Tree, includes
 
 EVIDENCE = (
     *(ModelRegistered, EvaluationRequested, EvaluationScored),
@@ -58,16 +58,20 @@ class Attestor(DeciderRun):
         """promotions and roots that this node attested"""
         self._seq = self._settled = self._learned = 0
 
-    async def round(self, roots: Mapping[int, str]) -> list[Draft]:
-        """Derive what is new; return the attestations to append. `roots` are those of the tree
-        whose last message is a promotion, by its sequence. Raises StreamError."""
+    async def round(self, heads: HeadWriter) -> list[Draft]:
+        """Derive what is new; return the attestations to append, with the roots and proofs of what
+        was hashed. Raises StreamError."""
         log, node = self.process.log, self.process.node
         tail = await log.tail(EVENTS)
         # one round later, because decisions on the newest events take a moment
         until, self._settled = self._settled, tail
         if self._said is None:
             own = read.facts(log, PromotionAttested)
-            self._said = {(it.promotion, it.root) async for it, _ in own if it.node == node}
+            self._said = {
+                (it.promotion, it.root)
+                async for it, _ in own
+                if it.node == node and (it.proof or it.promotion == 1)
+            }
             disputed = read.facts(log, PromotionDisputed)
             self._said |= {(it.promotion, DISPUTED) async for it, _ in disputed if it.node == node}
         written = read.facts(log, *sorted_types(DECIDER.writes), after=self._learned, until=tail)
@@ -79,10 +83,11 @@ class Attestor(DeciderRun):
             events = read.facts(log, *sorted_types(self.types), after=self._seq, until=until)
             async for event, meta in events:
                 for promotion, its_meta, agreed in self._judged(event, meta):
-                    root = roots.get(its_meta.seq) if agreed else DISPUTED
+                    root = heads.roots.get(its_meta.seq) if agreed else DISPUTED
                     if root is not None and (its_meta.seq, root) not in self._said:
                         self._said.add((its_meta.seq, root))
-                        drafts.append(self._draft(promotion, its_meta, root))
+                        proof = heads.proofs.get(its_meta.seq, ())
+                        drafts.append(self._draft(promotion, its_meta, root, proof))
             self._seq = until
         return drafts
 
@@ -105,7 +110,9 @@ class Attestor(DeciderRun):
                 yield decision, its_meta, agreed
             self.fold(decision, its_meta, meta)
 
-    def _draft(self, fact: IncumbentChanged, meta: EventMeta, root: str) -> Draft:
+    def _draft(
+        self, fact: IncumbentChanged, meta: EventMeta, root: str, proof: tuple[str, ...]
+    ) -> Draft:
         node = self.process.node
         about: dict[str, Any] = {
             "config": fact.config,
@@ -113,10 +120,10 @@ class Attestor(DeciderRun):
             "model": fact.current,
             "promotion": meta.seq,
         }
-        said: Fact = PromotionAttested(**about, root=root)
+        said: Fact = PromotionAttested(**about, root=root, proof=proof)
         if root == DISPUTED:
             said = PromotionDisputed(**about, proposer=meta.source)
-        return self.process.draft(said, cause=meta.position, key=f"{node}.{root}")
+        return self.process.draft(said, cause=meta.position, key=f"{node}.{root}.proven")
 
 
 def sorted_types(kinds: Iterable[type[Fact]]) -> list[type[Fact]]:
@@ -177,7 +184,8 @@ async def missing_attestations(log: Log, config: str, model: str) -> str:
     """Why no promotion of a network, or rollback to it, is attested by enough of the admitted
     coordinators; empty if one is.
 
-    It counts what a certificate counts, but no proofs: honest coordinators vouch for the root."""
+    An attestation counts if it proves that this log has the same promotion in the same place of
+    the tree whose root the coordinator signed."""
     admitted = (await standing(log)).admitted
     coordinators = {key: one.node for key, one in admitted.items() if "coordinator" in one.roles}
     nodes = set(coordinators.values())
@@ -187,11 +195,29 @@ async def missing_attestations(log: Log, config: str, model: str) -> str:
     async for fact, meta in read.facts(log, PromotionAttested, scope=config):
         if fact.model == model:
             seal = seal_of((await _stored(log, meta.seq)).body.encode())
-            if seal is not None and holds(seal) and coordinators.get(seal.author) == fact.node:
+            honest = seal is not None and holds(seal) and coordinators.get(seal.author) == fact.node
+            if honest and await _is_proven(log, fact):
                 signed.setdefault((fact.promotion, fact.root), set()).add(fact.node)
     most, needed = max(map(len, signed.values()), default=0), signatures_needed(len(nodes))
     found = f"{most} of {len(nodes)} coordinators attest it, {needed} must"
     return "" if most >= needed else f"unattested: {found}"
+
+
+async def _is_proven(log: Log, said: PromotionAttested) -> bool:
+    """Whether this log has the decision that a coordinator signed, where it was read."""
+    entry, seq = await log.get(EVENTS, said.promotion), said.promotion
+    if entry is None:
+        return False
+    try:
+        fact, _ = entry.recorded(EVENTS)
+    except UndecodableEvent:
+        return False
+    same = isinstance(fact, IncumbentChanged) and (fact.config, fact.current) == (
+        said.config,
+        said.model,
+    )
+    path = [bytes.fromhex(item) for item in said.proof]
+    return same and includes(leaf_of(entry), seq - 1, seq, path, bytes.fromhex(said.root))
 
 
 async def _stored(log: Log, seq: int, tree: Tree | None = None, size: int = 0) -> Stored:

@@ -76,6 +76,8 @@ class HeadWriter:
         """of the messages after that"""
         self.roots: dict[int, str] = {}
         """of the trees whose last message is a promotion or rollback, by its sequence"""
+        self.proofs: dict[int, tuple[str, ...]] = {}
+        """that the last message is in that tree"""
         self._last: Entry | None = None
         self._own = 0
         """size of the newest head of this node"""
@@ -94,9 +96,12 @@ class HeadWriter:
         async for leaf, entry in leaves(log, size, end):
             if entry is not None:
                 self._take(entry)
+            decides = entry and any(matches(one, entry.subject) for one in _PROMOTIONS)
+            if entry and decides:
+                self.proofs[entry.seq] = tuple(item.hex() for item in self._now().next_proof())
             self._leaves.append(leaf)
-            if entry is not None and any(matches(one, entry.subject) for one in _PROMOTIONS):
-                self.roots[entry.seq] = self._root()
+            if entry and decides:
+                self.roots[entry.seq] = self._now().root().hex()
             # not sooner: an earlier head of the first half would follow it
             if len(self._leaves) == 2 * HEAD_EVENTS_MAX:
                 found.append(self._head())
@@ -117,11 +122,12 @@ class HeadWriter:
         if head.node == self.process.node:
             self._own = head.size
 
-    def _root(self) -> str:
+    def _now(self) -> Frontier:
+        """The frontier of all messages so far."""
         found = self._covered.copy()
         for leaf in self._leaves:
             found.append(leaf)
-        return found.root().hex()
+        return found
 
     def _head(self) -> Draft:
         """A head of the next leaves."""

@@ -40,6 +40,11 @@ class Frontier:
         """The root of the tree of the leaves so far."""
         return _joined(self.hashes) if self.hashes else EMPTY_ROOT
 
+    def next_proof(self) -> list[bytes]:
+        """Prove that the next leaf is the last of the tree that it completes, as `Tree.inclusion`
+        does: its siblings are these subtrees."""
+        return self.hashes[::-1]
+
     def copy(self) -> "Frontier":
         """The same frontier, which may grow on its own."""
         return Frontier(self.size, self.hashes)

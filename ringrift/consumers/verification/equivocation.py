@@ -66,7 +66,9 @@ class Statements:
 
 
 def _content(seal: Seal) -> Any:
-    return msgspec.json.decode(seal.signed).get("data")
+    """What its author says; an attestation may be repeated with a proof."""
+    data = msgspec.json.decode(seal.signed).get("data")
+    return {name: value for name, value in data.items() if name != "proof"}
 
 
 def _text(body: bytes) -> str:

@@ -8,11 +8,12 @@ Math. Statist. 1971) an honest node is convicted once in at least e^25 audited g
 million: at two games a second, half of them audited, once in 2,000 years, even if thirty times as
 many of its games differed as was measured. `tests/adversary/test_audits.py` simulates both sides.
 
-A proof, such as two contradicting facts under one signature, convicts at once."""
+A proof, such as two contradicting facts under one signature, convicts at once. So do f + 1 of at
+least 3f + 1 coordinators that dispute a promotion of another one: one of them is honest."""
 
 from collections.abc import Iterator
 
-from ringrift.deciders.kit import Decider, Struct, changed, replace
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
 
 PASSED, DIFFERED, BROKEN = -20, 4_382, 9_903
@@ -22,6 +23,8 @@ a million be broken by a fault of its memory; of a forger a twentieth is forged,
 those are found"""
 CONVICTING = 25_000
 EVIDENCE_MAX = 1_000_000_000
+DISPUTES_MAX = 64
+"""promotions whose disputes are remembered"""
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -51,9 +54,12 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Audits(Struct, frozen=True, kw_only=True):
-    """The record of every audited node, by name."""
+    """The record of every audited node, by name; the nodes of the admitted coordinators by their
+    keys, and those that dispute a promotion, by its sequence."""
 
     nodes: dict[str, Record] = {}
+    coordinators: dict[str, str] = {}
+    disputes: dict[int, tuple[str, ...]] = {}
 
 
 DECIDER = Decider("audits", Audits)
@@ -83,6 +89,38 @@ def released(state: Audits, fact: f.NodeReleased) -> Audits:
     seq = _record(state, fact.node).audited_seq
     fresh = {"evidence": 0, "clean_seq": seq, "quarantined": False}
     return replace(state, nodes=changed(state.nodes, fact.node, **fresh))
+
+
+@DECIDER.evolves
+def admitted(state: Audits, fact: f.NodeAdmitted | f.NodeRevoked) -> Audits:
+    others = {key: node for key, node in state.coordinators.items() if key != fact.key}
+    if isinstance(fact, f.NodeAdmitted) and "coordinator" in fact.roles:
+        others[fact.key] = fact.node
+    return replace(state, coordinators=others)
+
+
+@DECIDER.evolves
+def disputed(state: Audits, fact: f.PromotionDisputed, context: Context) -> Audits:
+    node, known = fact.node, state.disputes.get(fact.promotion, ())
+    # a coordinator may write about other nodes, so its own name is that of the author
+    forged = context.author.rpartition("@")[2] != node
+    if forged or node in known or node not in state.coordinators.values():
+        return state
+    newest = [*state.disputes.items(), (fact.promotion, (*known, node))][-DISPUTES_MAX:]
+    return replace(state, disputes=dict(newest))
+
+
+@DECIDER.decides
+def outvote(state: Audits, fact: f.PromotionDisputed) -> Quarantines:
+    """Quarantine the author of a promotion that an honest coordinator disputes."""
+    nodes, author = len({*state.coordinators.values()}), fact.proposer.rpartition("@")[2]
+    liars, against = (nodes - 1) // 3, state.disputes.get(fact.promotion, ())
+    record = _record(state, author)
+    suspect = author in state.coordinators.values() and author not in against
+    if liars and len(against) > liars and suspect and not record.quarantined:
+        who = ", ".join(against)
+        why = f"EVENTS/{fact.promotion} does not follow from the log, as {who} derive it"
+        yield _quarantine(author, replace(record, evidence=0), why)
 
 
 @DECIDER.decides

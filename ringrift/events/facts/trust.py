@@ -48,12 +48,14 @@ class RoleRightsDefined(Fact, subject="trust.{role}.role-rights-defined"):
 class PromotionAttested(ConfigFact, subject="attestation.{config}.promotion-attested"):
     """A coordinator on `node` derived the `ModelPromoted` at `EVENTS/<promotion>`, or the
     `ModelRolledBack` to `model` there, again from its own reading of the log, whose messages up to
-    that one have the Merkle tree hash `root`."""
+    that one have the Merkle tree hash `root`. `proof` shows that it is the last message of that
+    tree, so that a reader can tell whether the one that it was served is the same."""
 
     node: Token
     model: Sha256
     promotion: Positive
     root: Sha256
+    proof: Annotated[tuple[Sha256, ...], Meta(max_length=64)] = ()
 
 
 class PromotionDisputed(ConfigFact, subject="attestation.{config}.promotion-disputed"):

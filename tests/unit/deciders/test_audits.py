@@ -24,12 +24,12 @@ class Life:
     def __init__(self, decider: Any = DECIDER, settings: Settings = Settings()) -> None:  # noqa: B008
         self.decider, self.state, self.settings = decider, decider.initial(), settings
         self.decided: list[Fact] = []
-        self.seq = 0
+        self.seq, self.author = 0, "test"
 
     def take(self, *facts: Fact) -> list[Fact]:
         for fact in facts:
             self.seq += 1
-            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), "test", TIME, None)
+            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), self.author, TIME, None)
             base = Context.of(meta)
             context = Context(
                 **{name: getattr(base, name) for name in base.__struct_fields__}
@@ -110,6 +110,49 @@ def test_a_proof_convicts_at_once() -> None:
     (quarantine,) = Life().take(proof, proof)
     assert isinstance(quarantine, f.NodeQuarantined)
     assert "two heads" in quarantine.why
+
+
+def disputes(life: Life, author: str, *nodes: str, promotion: int = 9) -> list[Fact]:
+    """Let a coordinator write disputes under some names."""
+    before, life.author = len(life.decided), f"verifier@{author}"
+    for node in nodes:
+        life.take(
+            f.PromotionDisputed(
+                config="hex8_2p",
+                node=node,
+                model="a" * 64,
+                promotion=promotion,
+                proposer="promoter@c1",
+            )
+        )
+    return life.decided[before:]
+
+
+def coordinators(count: int) -> Life:
+    life = Life()
+    for number in range(1, count + 1):
+        key = "U" + "AB"[number % 2] * 54 + "ABCDEFGH"[number]
+        admitted = f.NodeAdmitted(node=f"c{number}", key=key, roles=("coordinator",), why="w")
+        life.take(admitted)
+    return life
+
+
+def test_the_author_of_a_promotion_that_more_than_f_dispute_is_quarantined_once() -> None:
+    life = coordinators(4)
+    assert disputes(life, "c2", "c2") == []
+    (fact,) = disputes(life, "c3", "c3")
+    assert isinstance(fact, f.NodeQuarantined)
+    assert fact.node == "c1"
+    assert "EVENTS/9 does not follow from the log, as c2, c3 derive it" in fact.why
+    assert disputes(life, "c4", "c4") == []
+
+
+def test_f_liars_convict_nobody_by_disputes() -> None:
+    life = coordinators(4)
+    assert disputes(life, "c2", "c2", "c3", "c4", "x") == []
+    assert disputes(life, "c3", "c3", promotion=10) == []
+    three = coordinators(3)  # where none may lie
+    assert [*disputes(three, "c2", "c2"), *disputes(three, "c3", "c3")] == []
 
 
 def refuted(*, forged: bool, purpose: f.Purpose = "promotion") -> f.EvaluationRefuted:

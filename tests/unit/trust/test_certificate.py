@@ -72,7 +72,7 @@ async def attest(loop: TurningLoop, *nodes: str) -> int:
         heads, attestor = HeadWriter(process), Attestor(process)
         for _ in range(2):  # newer decisions wait for a round
             await heads.round()
-            drafts = await attestor.round(heads.roots)
+            drafts = await attestor.round(heads)
         written += len(await log.append_each(drafts))
     return written
 

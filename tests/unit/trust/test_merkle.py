@@ -128,3 +128,12 @@ def test_what_is_not_there_is_not_proven() -> None:
     assert not includes(bytes(32), 5, 5, [], tree.root(5))
     assert not extends(0, EMPTY_ROOT, 5, tree.root(5), [])
     assert not extends(3, tree.root(3), 5, tree.root(5), [])
+
+
+def test_a_frontier_proves_the_next_leaf() -> None:
+    frontier, found = Frontier(), invented(SIZE_MAX)
+    tree = Tree(found)
+    for index, leaf in enumerate(found):
+        assert frontier.next_proof() == tree.inclusion(index, index + 1)
+        frontier.append(leaf)
+        assert includes(leaf, index, index + 1, tree.inclusion(index, index + 1), frontier.root())

@@ -59,7 +59,7 @@ async def attest(loop: TurningLoop, node: str) -> int:
     heads, attestor = HeadWriter(own), Attestor(own)
     for _ in range(2):  # newer decisions wait for a round
         await heads.round()
-        drafts = await attestor.round(heads.roots)
+        drafts = await attestor.round(heads)
     return len(await own.log.append_each(drafts))
 
 
@@ -71,7 +71,12 @@ async def lie(loop: TurningLoop, liar: str, forged: int, count: int) -> None:
     for root in (writer.roots[forged], "0" * 64):
         for name in nodes(count):
             fact = f.PromotionAttested(
-                config=CONFIG, node=name, model=FORGED, promotion=forged, root=root
+                config=CONFIG,
+                node=name,
+                model=FORGED,
+                promotion=forged,
+                root=root,
+                proof=writer.proofs[forged],
             )
             draft = own.draft(fact, cause=f"EVENTS/{forged}", key=f"{liar}.{name}.{root}")
             await own.log.append([draft])

@@ -13,13 +13,15 @@ from support.loop_facts import CONFIG, A, B, C, promoted
 from support.system import PLAN, System
 
 from ringrift.consumers.networks.fetching import Uncertified, wanted_or_older
-from ringrift.events import Settings, facts as f
+from ringrift.events import Settings, draft, encode, facts as f
 from ringrift.events.settings import TrustSettings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.log.identity import NodeKey
+from ringrift.log.topology import EVENTS
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.trust.admission import admit
 from ringrift.trust.attesting import missing_attestations
+from ringrift.trust.heads import HeadWriter
 
 NODES = ("c1", "c2", "c3", "c4")
 REQUIRED = Settings(trust=TrustSettings(required=True))
@@ -40,11 +42,14 @@ async def admitted(system: System, *nodes: str) -> None:
 
 async def attest(system: System, promotion: int, model: str, *nodes: str, by: str = "") -> None:
     """Write attestations of a promotion, signed by each node or by another one."""
+    heads = HeadWriter(system.process("verifier"))
+    await heads.round()
+    root, proof = heads.roots.get(promotion, "0" * 64), heads.proofs.get(promotion, ())
     for node in nodes:
         log = MemoryLog(system.broker)
         log.signer = key(by or node)
         fact = f.PromotionAttested(
-            config=CONFIG, node=node, model=model, promotion=promotion, root="0" * 64
+            config=CONFIG, node=node, model=model, promotion=promotion, root=root, proof=proof
         )
         process = system.process("verifier", node)
         await log.append([process.draft(fact, cause=f"EVENTS/{promotion}", key=f"{node}{by}")])
@@ -88,6 +93,29 @@ async def test_fewer_forged_and_foreign_signatures_do_not_suffice(
     (fact,) = await system.facts(f.FallbackModelUsed)
     assert "Uncertified" in fact.reason
     assert "attest it, 3 must" in fact.reason
+
+
+async def test_an_attestation_counts_for_the_very_decision_that_was_read(system: System) -> None:
+    await admitted(system, *NODES)
+    promotion = await system.write(promoted(A))
+    await attest(system, promotion, A, *NODES)
+    assert await missing_attestations(system.log, CONFIG, A) == ""
+    entries = system.broker.stream(EVENTS).entries
+    forged = replace(promoted(A), why="another reason")
+    body = encode(draft(forged, cause=None, source="promoter@c1", key="k"))
+    entries[promotion] = replace(entries[promotion], body=body)
+    assert "0 of 4" in await missing_attestations(system.log, CONFIG, A)
+    del entries[promotion]
+    assert "0 of 4" in await missing_attestations(system.log, CONFIG, A)
+
+
+async def test_an_attestation_counts_for_a_decision_only(system: System) -> None:
+    """A signature of 2f + 1 coordinators about another message, or one of another network."""
+    await admitted(system, *NODES)
+    other = await system.write(f.TickRecorded(minute=1))
+    await attest(system, other, A, *NODES)
+    await attest(system, await system.write(promoted(B)), A, *NODES)
+    assert "0 of 4" in await missing_attestations(system.log, CONFIG, A)
 
 
 async def test_attestations_of_two_promotions_do_not_add_up(system: System) -> None:
