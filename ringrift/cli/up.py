@@ -12,7 +12,6 @@ from ringrift.cli.common import Assignments, Config, Data, Duration, console
 from ringrift.cluster import steering
 from ringrift.cluster.terminal import complain
 from ringrift.events import Settings
-from ringrift.events.settings import SHARED_MACHINE
 from ringrift.events.settings_sources import from_arguments, from_environment, load, old_variables
 
 LENGTH = Group("Length of the run", validator=mutually_exclusive)
@@ -51,8 +50,12 @@ async def up(
 
     def choose(in_force: Settings | None) -> Settings:
         """Those in force, then those of the file, the environment, `--set` and other options."""
-        base = in_force or (None if server else SHARED_MACHINE)
-        chosen = load(from_environment(os.environ), given, file=file, base=base)
+
+        def named(base: Settings | None) -> Settings:
+            return load(from_environment(os.environ), given, file=file, base=base)
+
+        new = in_force is None and not server
+        chosen = steering.on_this_machine(named) if new else named(in_force)
         if config:
             chosen = load({"configs": ",".join(config)}, base=chosen)
         # a limit of generations holds for later runs too, unless they are new or timed

@@ -2,6 +2,7 @@
 
 import codecs
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -9,12 +10,13 @@ from msgspec.structs import replace
 from ringrift.errors import CommandError
 from ringrift.events import Fact, Settings, draft, type_of
 from ringrift.events.facts import SettingsChanged
-from ringrift.events.settings import TrainingSettings, Unlawful
+from ringrift.events.settings import NNUE_MACHINE, TOWER_MACHINE, TrainingSettings, Unlawful
 from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import latest
 from ringrift.log.topology import EVENTS, MODEL_BUCKET
-from ringrift.runtime.host import node_name
+from ringrift.nets.shapes import NNUES
+from ringrift.runtime.host import has_gpu_device, node_name
 
 
 def author() -> str:
@@ -61,6 +63,14 @@ async def _require_networks(log: Log, wanted: TrainingSettings, before: Training
                 )
             trained = trained_architectures(wanted) if name == "init" else ()
             _require_fit(f"training.{name}", config, await blobs.get(MODEL_BUCKET, digest), trained)
+
+
+def on_this_machine(choose: Callable[[Settings], Settings]) -> Settings:
+    """The first settings of a loop with its own server: what `choose` makes of the defaults for the
+    architecture that it names, an NNUE where there is no GPU."""
+    tower = has_gpu_device()
+    named = choose(TOWER_MACHINE if tower else NNUE_MACHINE).training.architecture
+    return choose(NNUE_MACHINE if named in NNUES else TOWER_MACHINE)
 
 
 def trained_architectures(training: TrainingSettings) -> tuple[str, ...]:

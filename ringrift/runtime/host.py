@@ -21,6 +21,8 @@ from ringrift.log.login import name_here
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 GIT_SECONDS_MAX = 5.0
+GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""present where torch may find a GPU: drivers of NVIDIA, of AMD, and of Windows' subsystem"""
 NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
 """resources of the whole node; the others belong to one process"""
 
@@ -41,6 +43,11 @@ def commit() -> str:
             done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
             return done.stdout.strip()
     return ""
+
+
+def has_gpu_device() -> bool:
+    """Whether torch may find a GPU here, without importing it."""
+    return any(path.exists() for path in GPU_DEVICES)
 
 
 def threads() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SETTINGS = {
+    "training.architecture": "v2-micro",
     "selfplay.games": 16,
     "selfplay.bootstrap_games": 24,
     "selfplay.games_per_ticket": 8,

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log.errors import ServerError
 from ringrift.rules.cache import cache_folder
+from ringrift.runtime.host import has_gpu_device
 from ringrift.server.address import free_port, is_free, read_address
 from ringrift.server.binary import VERSION_SECONDS_MAX, find_binary
 from ringrift.server.embedded import DISK_FREE_BYTES_MIN
@@ -25,8 +26,6 @@ PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 DISK_FREE_BYTES_WISHED = 4 * 1024**3
 """the games and shards of one config in one night"""
 GIGABYTE = 1024**3
-GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
-"""present where torch may find a GPU: drivers of NVIDIA, of AMD, and of Windows' subsystem"""
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
@@ -155,7 +154,7 @@ def _is_locked(directory: Path) -> bool:
 def device() -> Finding:
     """The device that networks run on. torch is imported only where there may be a GPU."""
     version = importlib.metadata.version("torch")
-    if any(path.exists() for path in GPU_DEVICES):
+    if has_gpu_device():
         import torch
 
         if torch.cuda.is_available():

@@ -35,6 +35,7 @@ from ringrift.deciders.kit import (
 )
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
+from ringrift.events.settings.kinds import LARGE_BOARDS
 
 WAITING_A_NODE = 2
 """tickets per playing node, one in hand and one waiting; with fewer, spare games are planned, a
@@ -180,9 +181,9 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
     due = [config for config, item in state.configs.items() if _due(config, item, context)]
     for config in due:
         item = state.configs[config]
-        games = settings.selfplay.bootstrap_games
-        if item.model:
-            games = _games(state, config, settings)
+        games = _games(state, config, settings)
+        if not item.model:
+            games = on_board(config, settings.selfplay.bootstrap_games, settings)
         purpose = ("selfplay", item.generation, item.plans)
         yield _plan(state, config, context, games, purpose)
     spare = None if due else _spare(state, context)
@@ -256,7 +257,14 @@ def _due(config: str, item: Play, context: Context) -> bool:
 def _games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a generation, more for a config with more than an equal share."""
     equal = 1.0 / len(settings.configs)
-    return max(1, round(settings.selfplay.games * state.shares.get(config, equal) / equal))
+    games = settings.selfplay.games * state.shares.get(config, equal) / equal
+    return on_board(config, games, settings)
+
+
+def on_board(config: str, games: float, settings: Settings) -> int:
+    """Games of a generation on the board of a config: fewer on a large one."""
+    large = config.partition("_")[0] in LARGE_BOARDS
+    return max(1, round(games * (settings.selfplay.large_board_share if large else 1.0)))
 
 
 def _spare(state: Plays, context: Context) -> str | None:

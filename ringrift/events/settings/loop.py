@@ -26,6 +26,9 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """games before the first network, searched with the handcrafted heuristic at the leaves; a
     network's own games teach more. On hex8_2p the first network scored 88, 85 and 90 % of 96 games
     against the heuristic after 160, 256 and 512 of them"""
+    large_board_share: kinds.Factor = 1.0
+    """games of a generation on square19 and hexagonal, as a share of `games` and `bootstrap_games`:
+    a game there has up to eight times the samples, and takes far longer"""
     games_per_ticket: kinds.PerTicket = 96
     """games of one ticket, played in lockstep: batches of 64 to 128 leaves keep the cost per
     position low on a CPU"""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ringrift.events.settings import feedback, fleet, loop
 from ringrift.events.settings.archive import ArchiveSettings, BackupSettings
@@ -49,13 +50,34 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         distinct(self, "configs")
 
 
-SHARED_MACHINE = Settings(
+TOWER_MACHINE = Settings(
     operation=fleet.OperationSettings(
         pressure=Tiers(caution=0.80, warning=0.90, critical=0.95, emergency=0.98, hysteresis=0.05)
     )
 )
 """defaults for a loop that runs its own server: its user's other programs often fill 70 % of the
 memory of a laptop"""
+NNUE_MACHINE = replace(
+    TOWER_MACHINE,
+    selfplay=loop.SelfplaySettings(
+        games=1_500,
+        bootstrap_games=1_500,
+        large_board_share=0.1,
+        games_per_ticket=250,
+        simulations=64,
+    ),
+    shard=loop.ShardSettings(games=100),
+    evaluation=loop.EvaluationSettings(simulations=64),
+    training=loop.TrainingSettings(
+        architecture="nnue_policy",
+        min_samples=30_000,
+        window_samples=250_000,
+        epochs=1.5,
+        first_samples=400_000,
+    ),
+)
+"""the same with NNUEs, which play forty times as many games on a core as the smallest tower: a
+generation has more of them (`docs/experiments.md`)"""
 
 _TRAINING = """
 epochs batch learning_rate weight_decay value_weight rank_weight territory_weight moves_left_weight

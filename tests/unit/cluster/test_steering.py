@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from ringrift.cli.main import main
-from ringrift.cluster.steering import apply_settings, read_settings, with_known_architectures
+from ringrift.cluster.steering import (
+    apply_settings,
+    on_this_machine,
+    read_settings,
+    with_known_architectures,
+)
 from ringrift.errors import CommandError
 from ringrift.events import Settings, draft, encode
 from ringrift.events.facts import SettingsChanged
@@ -34,6 +39,25 @@ def test_former_names_are_replaced_with_a_warning() -> None:
             with_known_architectures(settings_with("v6")).training.architecture == "v5-heavy-large"
         )
     assert with_known_architectures(Settings()) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("gpu", "given", "architecture", "games"),
+    [
+        (False, {}, "nnue_policy", 1500),
+        (False, {"selfplay.games": "40"}, "nnue_policy", 40),
+        (False, {"training.architecture": "v2-micro"}, "v2-micro", 256),
+        (False, {"training.architecture": "nnue"}, "nnue", 1500),
+        (True, {}, "v2-micro", 256),
+        (True, {"training.architecture": "nnue_policy"}, "nnue_policy", 1500),
+    ],
+)
+def test_the_first_settings_follow_machine_and_architecture(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, given: dict[str, str], architecture: str, games: int
+) -> None:
+    monkeypatch.setattr("ringrift.cluster.steering.has_gpu_device", lambda: gpu)
+    chosen = on_this_machine(lambda base: load(given, base=base))
+    assert (chosen.training.architecture, chosen.selfplay.games) == (architecture, games)
 
 
 def test_an_unknown_architecture_is_refused(capsys: pytest.CaptureFixture[str], tmp_path) -> None:

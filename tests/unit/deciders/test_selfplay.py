@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
 from support.loop_facts import CONFIG, SMALL, B, C, exported, played, promoted, rejected, requested
 
 from ringrift.deciders.loop import selfplay
 from ringrift.events.facts import PipelinePaused, PipelineResumed, SelfplayPlanned
 
+LARGE = "hexagonal_2p"
+
 
 def test_a_new_config_plays_its_first_generation_without_a_network(story, settings_changed):
     (plan,) = story(selfplay.DECIDER).when(settings_changed(selfplay=SMALL)).then(SelfplayPlanned)
     assert (plan.config, plan.generation, plan.games, plan.model) == (CONFIG, 0, 64, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "games"), [("hex8_2p", 64), ("square8_4p", 64), ("square19_3p", 16), (LARGE, 16)]
+)
+def test_large_boards_play_a_share_of_the_games(story, settings_changed, config, games):
+    chosen = replace(SMALL, large_board_share=0.25)
+    life = story(selfplay.DECIDER).when(settings_changed(selfplay=chosen, configs=(config,)))
+    (plan,) = life.then(SelfplayPlanned)
+    assert plan.games == games
+
+
+def test_a_network_of_a_large_board_plays_a_share_of_the_games(story, settings_changed):
+    chosen = replace(SMALL, large_board_share=0.25)
+    life = story(selfplay.DECIDER).given(settings_changed(selfplay=chosen, configs=(LARGE,)))
+    (plan,) = life.when(replace(promoted(B, 1), config=LARGE)).then(SelfplayPlanned)
+    assert (plan.games, plan.model) == (32, B)
 
 
 def test_unchanged_settings_plan_nothing(story, settings_changed):
