@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -79,6 +80,7 @@ async def update(
     dry_run: bool = False,
     skip_voters: bool = False,
     convergence_timeout: Annotated[float, Parameter(metavar="SECONDS")] = 180.0,
+    canary: Annotated[Duration, Parameter(metavar="TIME")] = timedelta(minutes=5),
     source: Source = HERE,
 ) -> None:
     """Run a new program on every node and server, one quorum-safe step at a time.
@@ -90,6 +92,7 @@ async def update(
         dry_run: Only print the steps.
         skip_voters: Do not restart servers.
         convergence_timeout: Time in which a node or server must be back and current.
+        canary: Time for which one node runs the new program before the others get it; 0s: none.
     """
     from ringrift.cluster import accounts, update as updating
     from ringrift.cluster.local import LocalCluster
@@ -104,13 +107,14 @@ async def update(
             source = Source(data=source.data, server=source.server or cluster.url)
             stack.enter_context(cluster.as_role("operator"))
         async with opened(source) as log:
-            steps = await updating.find_steps(log, cluster, skip_voters=skip_voters)
+            first = canary > timedelta()
+            steps = await updating.find_steps(log, cluster, skip_voters=skip_voters, canary=first)
             print(updating.describe(steps))
             if dry_run:
                 return
             await admission.record_rights(log)
             await accounts.send_rights(log.servers)
-            await updating.update_nodes(log, steps, convergence_timeout)
+            await updating.update_nodes(log, steps, convergence_timeout, canary.total_seconds())
             for name in steps.servers:
                 assert cluster is not None
                 await updating.restart_server(log, cluster, name, convergence_timeout)

@@ -115,7 +115,9 @@ async def scorecard(*, last: Duration = timedelta(days=1), session: Tabular = TA
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    return {"share": f"{value:.1%}", "seconds": f"{value:.3f} s"}.get(unit, f"{value:,.0f}")
+    return {"share": f"{value:.1%}", "seconds": f"{value:,.3f} s", "cost": f"{value:,.2f}"}.get(
+        unit, f"{value:,.0f}"
+    )
 
 
 async def _settled_voters(log: JetStreamLog) -> Voters:

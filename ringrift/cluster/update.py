@@ -2,9 +2,10 @@
 
 Nodes kept by `ringrift node run` are asked through the bucket `control`: they drain, run the update
 command they were started with and restart. Those without the coordinator role update together,
-those with it one by one. Then servers restart one at a time, each only while all others are up and
-every stream is current on all of them: those of a local cluster by this command, others by hand.
-A step that fails is rolled back and ends the update."""
+those with it one by one; before them all one is updated alone and compared with itself
+(`ringrift.cluster.canary`). Then servers restart one at a time, each only while all others are up
+and every stream is current on all of them: those of a local cluster by this command, others by
+hand. A step that fails is rolled back and ends the update."""
 
 import asyncio
 import contextlib
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 from msgspec import Struct
 
+from ringrift.cluster import canary
 from ringrift.cluster.local import LocalCluster, health
 from ringrift.cluster.streams import stream_infos
 from ringrift.errors import CommandError
@@ -35,9 +37,10 @@ class UpdateFailed(CommandError):
 
 
 class Steps(Struct, frozen=True, kw_only=True):
-    """The steps of an update: nodes at once, then nodes one by one, then servers of a local cluster
-    one by one; servers that a person restarts."""
+    """The steps of an update: the canary, if there is one, the other nodes at once, then nodes one
+    by one, then servers of a local cluster one by one; servers that a person restarts."""
 
+    canary: str
     together: tuple[str, ...]
     one_by_one: tuple[str, ...]
     servers: tuple[str, ...]
@@ -45,27 +48,40 @@ class Steps(Struct, frozen=True, kw_only=True):
 
 
 async def find_steps(
-    log: JetStreamLog, cluster: LocalCluster | None, *, skip_voters: bool
+    log: JetStreamLog, cluster: LocalCluster | None, *, skip_voters: bool, canary: bool
 ) -> Steps:
     """The steps for the nodes that are up and the servers, which are those of `cluster` if it is
-    given."""
+    given; with a `canary`, one node comes first."""
     beats = await Presence(log).all()
     machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
     servers = [] if skip_voters else await _servers(log, cluster)
-    return plan(machines, servers, local=cluster is not None)
+    return plan(machines, servers, local=cluster is not None, canary=canary)
 
 
-def plan(machines: dict[str, Machine], servers: Sequence[str], *, local: bool) -> Steps:
-    """The steps for these nodes and servers; `local`: the servers are those of a local cluster."""
+def plan(
+    machines: dict[str, Machine], servers: Sequence[str], *, local: bool, canary: bool = False
+) -> Steps:
+    """The steps for these nodes and servers; `local`: the servers are those of a local cluster. The
+    canary is a node that plays, if there is one: its speed can be measured."""
     coordinators = sorted(name for name in machines if "coordinator" in machines[name].roles)
     together = tuple(sorted(machines.keys() - set(coordinators)))
     here, elsewhere = (tuple(servers), ()) if local else ((), tuple(servers))
-    return Steps(together=together, one_by_one=tuple(coordinators), servers=here, by_hand=elsewhere)
+    first = min(together, key=lambda name: "worker" not in machines[name].roles, default="")
+    first = first if canary else ""
+    return Steps(
+        canary=first,
+        together=tuple(name for name in together if name != first),
+        one_by_one=tuple(coordinators),
+        servers=here,
+        by_hand=elsewhere,
+    )
 
 
 def describe(steps: Steps) -> str:
     """The steps in words."""
     lines = []
+    if steps.canary:
+        lines.append(f"node {steps.canary} first, whose errors and speed are compared with before")
     if steps.together:
         lines.append(f"nodes, all at once: {', '.join(steps.together)}")
     lines += [f"then node {name} alone, a coordinator" for name in steps.one_by_one]
@@ -77,20 +93,39 @@ def describe(steps: Steps) -> str:
     return "\n".join(lines) or "nothing to update: there is no `ringrift node run` and no cluster"
 
 
-async def update_nodes(log: JetStreamLog, steps: Steps, seconds: float) -> None:
-    """Update the nodes and wait until they are back, each at most `seconds`.
+async def update_nodes(
+    log: JetStreamLog, steps: Steps, seconds: float, watched_seconds: float = 0.0
+) -> None:
+    """Update the nodes and wait until they are back, each at most `seconds`; watch the canary for
+    `watched_seconds`.
 
     Raises UpdateFailed after rolling back the nodes that were updated."""
     done: list[str] = []
-    for names in (steps.together, *((name,) for name in steps.one_by_one)):
+    singles = [(name,) for name in steps.one_by_one]
+    for names in filter(None, ((steps.canary,) if steps.canary else (), steps.together, *singles)):
         done += names
         try:
-            await _request(log, names, "update", seconds)
+            if names == (steps.canary,):
+                await _update_canary(log, steps.canary, seconds, watched_seconds)
+            else:
+                await _request(log, names, "update", seconds)
         except UpdateFailed as error:
             print(f"{error}; rolling back {', '.join(done)}", file=sys.stderr)
             with contextlib.suppress(UpdateFailed):
                 await _request(log, done, "rollback", seconds)
             raise
+
+
+async def _update_canary(
+    log: JetStreamLog, name: str, seconds: float, watched_seconds: float
+) -> None:
+    before = await canary.look_back(log, name, watched_seconds)
+    await _request(log, (name,), "update", seconds)
+    print(f"{name}: watched for {watched_seconds:,.0f} s")
+    verdict = await canary.watch(log, before, watched_seconds)
+    if not verdict.passed:
+        raise UpdateFailed(f"{name}: {verdict.why}")
+    print(f"{name}: {verdict.why}, so the others follow")
 
 
 async def _request(log: JetStreamLog, names: Sequence[str], action: str, seconds: float) -> None:

@@ -21,7 +21,7 @@ FOLDED = (
 )
 COLUMNS = (
     *("node", "provider", "accelerator", ">VRAM", ">cost/h"),
-    *("known", "seen", "does", "why", "reserved"),
+    *("known", "seen", "runs", "does", "why", "reserved"),
 )
 
 
@@ -43,6 +43,8 @@ class NodeInFleet(Struct, frozen=True, kw_only=True):
     why: str
     reserved_for: tuple[str, ...]
     reserved_until_minute: int
+    version: str
+    """of its program, with the commit if it runs from a checkout"""
 
     @property
     def row(self) -> tuple[object, ...]:
@@ -51,7 +53,7 @@ class NodeInFleet(Struct, frozen=True, kw_only=True):
         vram, cost = f"{self.vram_gib:g} GiB", f"{self.cost_per_hour:,.2f}"
         seen = "present" if self.present else "absent"
         cells = (self.node, self.provider, self.accelerator, vram, cost)
-        return *cells, self.known, seen, does, self.why, ", ".join(self.reserved_for)
+        return *cells, self.known, seen, self.version, does, self.why, ", ".join(self.reserved_for)
 
 
 async def fleet_state(log: Log) -> FleetView:
@@ -67,7 +69,10 @@ async def fleet_state(log: Log) -> FleetView:
 async def nodes_of(log: Log) -> list[NodeInFleet]:
     """Every node of the fleet, by name."""
     state = await fleet_state(log)
-    return [_shown(state.nodes[name], state.minute) for name in sorted(state.nodes)]
+    updates = await read.latest_of_each(log, f.NodeUpdated)
+    versions = {event.node: event.version for event, _ in updates}
+    nodes = sorted(state.nodes.items())
+    return [_shown(node, state.minute, versions.get(name, "")) for name, node in nodes]
 
 
 async def node_of(log: Log, name: str) -> NodeInFleet:
@@ -84,7 +89,7 @@ def _known(nodes: Iterable[NodeInFleet]) -> str:
     return f"it has {names}" if names else "`ringrift fleet register FILE` registers nodes"
 
 
-def _shown(node: FleetNode, minute: int) -> NodeInFleet:
+def _shown(node: FleetNode, minute: int, version: str) -> NodeInFleet:
     item, assigned = node.registered, node.assignment
     reserved = bool(item.reserved_for) and minute < item.reserved_until_minute
     return NodeInFleet(
@@ -102,4 +107,5 @@ def _shown(node: FleetNode, minute: int) -> NodeInFleet:
         why=assigned.why if assigned else "",
         reserved_for=item.reserved_for if reserved else (),
         reserved_until_minute=item.reserved_until_minute if reserved else 0,
+        version=version,
     )

@@ -21,12 +21,21 @@ from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.authorship import readers
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import COMMANDS, PROCESSES
 
 DONE = f.SelfplayFinished, f.ReanalysisFinished, f.TrainingFinished, f.EvaluationScored
 """facts that end a ticket, as `FAILED` do"""
 FAILED = f.TrainingFailed, f.TrainingTimedOut, f.EvaluationFailed
-REPAIRS = f.ShardRecovered, f.StreamRecreated, f.LostEventsRepublished, f.ModelRolledBack
+REPAIRS = (
+    *(f.ShardRecovered, f.StreamRecreated, f.LostEventsRepublished, f.ModelRolledBack),
+    f.RecoveryActionTaken,
+)
+BY_HAND = (
+    *(f.PipelineResumed, f.BreakerReset, f.DeadLetterRetryRequested, f.DeadLetterResolved),
+    *(f.ModelRolledBack, f.ModelPromoted, f.GamesRetracted, f.NodeForgotten, f.NodeReleased),
+    *(f.NodeDrainRequested, f.HyperparametersAdjusted),
+)
+"""facts that a person writes to help the system, besides changes of settings and pauses"""
 CAUSES_MAX = 200_000
 """newest events whose times are kept, to measure how long decisions took"""
 _TABLE = re.compile(r"^\| promise .* held by \|\n.*\n((?:\|.*\n)+)", re.MULTILINE)
@@ -54,6 +63,15 @@ class Card:
         """seconds from causes to decisions"""
         self._times: dict[str, datetime] = {}
         self._samples: list[f.UtilisationSampled] = []
+        self.by_hand = 0
+        """facts by which a person helped"""
+        self.repaired: list[float] = []
+        """seconds from the last sign of a node that was missed until it, or another, was there"""
+        self._missed: dict[str, datetime] = {}
+        self._paid: dict[str, tuple[datetime, float]] = {}
+        self.cost = 0.0
+        """of nodes that were rented and returned in the time"""
+        self._newest: datetime | None = None
         self._decided = {kind for s in PROCESSES.values() for d in s.deciders for kind in d.writes}
 
     def take(self, recorded: Recorded) -> None:
@@ -68,6 +86,31 @@ class Card:
             self.waits.append((meta.time - began).total_seconds())
         if isinstance(event, f.UtilisationSampled):
             self._samples.append(event)
+        if kind in BY_HAND and meta.source.startswith(f"{COMMANDS}@"):
+            self.by_hand += 1
+        self._newest = meta.time
+        self._take_node(event, meta.time)
+
+    def _take_node(self, event: Fact, time: datetime) -> None:
+        """Note when nodes are missed and repaired, and what rented ones cost."""
+        match event:
+            case f.NodePresenceChanged(present=False, left=False):
+                silent = timedelta(seconds=event.silent_seconds)
+                self._missed.setdefault(event.node, time - silent)
+            case f.NodePresenceChanged(present=False) | f.NodeForgotten():
+                self._missed.pop(event.node, None)
+            case f.NodePresenceChanged() | f.NodeReturned():
+                if began := self._missed.pop(event.node, None):
+                    self.repaired.append((time - began).total_seconds())
+            case f.NodeRented():
+                self._paid[event.node] = time, event.cost_per_hour
+        if isinstance(event, f.NodeReturned) and event.node in self._paid:
+            self.cost += self._cost(event.node, time)
+            del self._paid[event.node]
+
+    def _cost(self, node: str, until: datetime) -> float:
+        since, price = self._paid[node]
+        return (until - since).total_seconds() / 3600.0 * price
 
     def measures(self, beats: Sequence[Heartbeat], tail: int) -> Iterator[Measure]:
         """Yield what was counted; `beats` are the heartbeats of now, `tail` the end of the log."""
@@ -83,6 +126,7 @@ class Card:
             source = f"{len(self.waits):,} decisions and their causes"
             yield _measure("lag", f"from a cause to its decision, {name}", wait, "seconds", source)
         yield from self._repairs()
+        yield from self._rented()
         written = [kind.fact_type for kind in REGISTRY.values()]
         for name, found in (
             ("types of events that occurred", [kind for kind in written if kind in self.counts]),
@@ -102,6 +146,10 @@ class Card:
         resolved = f"{left} of {stored} dead letters stored in this time"
         share = min(1.0, left / stored) if stored else None
         yield _measure("repairs", "dead letters resolved", share, "share", resolved)
+        nodes = f"{len(self.repaired)} nodes that were missed, {len(self._missed)} still are"
+        mean = sum(self.repaired) / len(self.repaired) if self.repaired else None
+        yield _measure("repairs", "mean time to repair a node", mean, "seconds", nodes)
+        yield _measure("repairs", "manual interventions", self.by_hand, "events", "by commands")
         for kind in REPAIRS:
             name = type_name(kind)
             yield _measure("repairs", name, counts[kind], "events", kind.__name__)
@@ -109,6 +157,18 @@ class Card:
         share = passes / (passes + failures) if passes + failures else None
         checks = f"{passes} of {passes + failures} verifications"
         yield _measure("repairs", "verifications that passed", share, "share", checks)
+
+    def _rented(self) -> Iterator[Measure]:
+        counts, now = self.counts, self._newest
+        rented, back = counts[f.NodeRented], counts[f.NodeReturned]
+        text = f"{rented} nodes rented, {back} returned"
+        cost = self.cost + sum(self._cost(node, now) for node in self._paid if now is not None)
+        yield _measure("renting", "cost of rented nodes", cost if rented else None, "cost", text)
+        failed = counts[f.NodeRentFailed]
+        share = failed / (rented + failed) if rented + failed else None
+        yield _measure("renting", "rents that failed", share, "share", f"{failed} failed")
+        for kind in (f.OrphanFound, f.PreemptionNoticed):
+            yield _measure("renting", type_name(kind), counts[kind], "events", kind.__name__)
 
 
 def type_name(kind: type[Fact]) -> str:

@@ -97,7 +97,7 @@ COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
     *(f.GamesRetracted, f.ReanalysisRequested, f.HyperparametersAdjusted, f.EvaluationRequested),
-    *(f.ModelKept, f.ModelDerived, f.ModelRegistered, f.ClusterFounded),
+    *(f.ModelKept, f.ModelDerived, f.ModelRegistered, f.ClusterFounded, f.UpdateJudged),
     *(f.ImportStarted, f.GamesImported, f.MatchesImported, f.MatchesRetracted, f.GameCompleted),
     *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS, *_FLEET),
 )

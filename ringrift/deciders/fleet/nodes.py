@@ -42,6 +42,8 @@ class Nodes(Struct, frozen=True, kw_only=True):
     """Every node that is present or missed, by name."""
 
     nodes: dict[str, Node] = {}
+    versions: dict[str, str] = {}
+    """the program of each node that was ever seen"""
 
 
 FOLDED = (
@@ -60,12 +62,12 @@ def observed(state: Nodes, fact: f.NodePresenceChanged, context: Context) -> Nod
         missed = before is not None and before.standing in _FACTS
         announced = before is not None and before.announced and not missed
         node = Node(standing="present", announced=announced, returns=missed)
-        return Nodes(nodes={**others, fact.node: node})
+        return replace(state, nodes={**others, fact.node: node})
     if fact.left or before is None or before.stands_by:  # stopped in an orderly way, or given back
-        return Nodes(nodes=others)
+        return replace(state, nodes=others)
     since = context.time.timestamp() - fact.silent_seconds
     node = replace(before, standing="silent", silent_since=since)
-    return Nodes(nodes={**state.nodes, fact.node: node})
+    return replace(state, nodes={**state.nodes, fact.node: node})
 
 
 @DECIDER.evolves
@@ -73,26 +75,41 @@ def assigned(state: Nodes, fact: f.NodeAssigned) -> Nodes:
     node = state.nodes.get(fact.node)
     if node is None or node.standing != "present":
         return state
-    return Nodes(nodes=changed(state.nodes, fact.node, stands_by=not fact.kinds))
+    return replace(state, nodes=changed(state.nodes, fact.node, stands_by=not fact.kinds))
 
 
 @DECIDER.evolves
 def forgotten(state: Nodes, fact: f.NodeForgotten | f.NodeReturned) -> Nodes:
     node = state.nodes.get(fact.node)
-    if node is None or node.standing == "present":
+    if node is not None and node.standing == "present":
         return state
-    return Nodes(nodes={name: one for name, one in state.nodes.items() if name != fact.node})
+    nodes = {name: one for name, one in state.nodes.items() if name != fact.node}
+    versions = {name: one for name, one in state.versions.items() if name != fact.node}
+    return Nodes(nodes=nodes, versions=versions)
 
 
 @DECIDER.evolves
 def joined(state: Nodes, fact: f.NodeJoined) -> Nodes:
-    return Nodes(nodes=changed(state.nodes, fact.node, announced=True, returns=False))
+    return replace(state, nodes=changed(state.nodes, fact.node, announced=True, returns=False))
 
 
 @DECIDER.evolves
 def missed(state: Nodes, fact: Missed) -> Nodes:
     standing = _STANDINGS[type(fact)]
-    return Nodes(nodes=changed(state.nodes, fact.node, standing=standing))
+    return replace(state, nodes=changed(state.nodes, fact.node, standing=standing))
+
+
+@DECIDER.evolves
+def updated(state: Nodes, fact: f.NodeUpdated) -> Nodes:
+    return replace(state, versions={**state.versions, fact.node: fact.version})
+
+
+@DECIDER.decides
+def update(state: Nodes, fact: f.NodeDescribed) -> Iterator[f.NodeUpdated]:
+    """Record which program a node runs, whether `ringrift update` or a person changed it."""
+    previous = state.versions.get(fact.node, "")
+    if fact.version != previous:
+        yield f.NodeUpdated(node=fact.node, version=fact.version, previous=previous)
 
 
 @DECIDER.decides

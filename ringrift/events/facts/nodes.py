@@ -105,6 +105,30 @@ class NodeDescribed(NodeFact, subject="node.{node}.described"):
     version: Text
 
 
+class NodeUpdated(NodeFact, subject="node.{node}.updated", for_people=True):
+    """A node runs another program than before; `previous` is empty when it is seen first.
+
+    Versions name the commit of a program that runs from a checkout."""
+
+    version: Text
+    previous: Text
+
+
+class UpdateJudged(NodeFact, subject="node.{node}.update-judged", for_people=True):
+    """The first node of an update ran the new program for `seconds`; if it did not pass, it was
+    rolled back and the update ended.
+
+    `speed` is that of its self-play relative to the hour before, None if no game ended."""
+
+    version: Text
+    seconds: NonNegative
+    errors: Count
+    errors_before: Count
+    speed: NonNegative | None
+    passed: bool
+    why: Text
+
+
 class NodeUnregistered(NodeFact, subject="node.{node}.unregistered"):
     """The registration of a node counts no more; what it says of itself does."""
 

@@ -36,6 +36,17 @@ def test_workers_update_together_and_coordinators_one_by_one() -> None:
     assert (steps.servers, steps.by_hand) == (("n1", "n2", "n3"), ())
 
 
+def test_the_canary_is_a_node_that_plays_if_there_is_one() -> None:
+    machines = {"t": machine("trainer"), "w": machine("worker"), "x": machine("worker")}
+    steps = plan(machines, [], local=True, canary=True)
+    assert (steps.canary, steps.together) == ("w", ("t", "x"))
+    assert plan({"t": machine("trainer")}, [], local=True, canary=True).canary == "t"
+    alone = plan({"c": machine("coordinator")}, [], local=True, canary=True)
+    assert (alone.canary, alone.one_by_one) == ("", ("c",))
+    first = describe(steps).splitlines()[0]
+    assert first == "node w first, whose errors and speed are compared with before"
+
+
 def test_servers_on_other_machines_are_restarted_by_hand() -> None:
     steps = plan({}, ["n1"], local=False)
     assert (steps.servers, steps.by_hand) == ((), ("n1",))

@@ -11,11 +11,14 @@ from ringrift.events import Settings
 from ringrift.events.facts import (
     NodeAssigned,
     NodeDegraded,
+    NodeDescribed,
     NodeForgotten,
     NodeJoined,
     NodeLost,
     NodePresenceChanged,
+    NodeReturned,
     NodeSuspected,
+    NodeUpdated,
     SettingsChanged,
 )
 from ringrift.events.settings import OperationSettings
@@ -134,3 +137,41 @@ def test_a_present_node_is_never_suspected(steps: list[tuple[int, str]]) -> None
         there = {"seen": True, "gone": False, "left": False}.get(what, there)
         for fact in life.at(now, events[what]):
             assert isinstance(fact, NodeJoined) == there
+
+
+def test_each_program_that_a_node_runs_is_recorded_once() -> None:
+    life = Life(nodes.DECIDER)
+    assert life.at(0, described("1.0+abc")) == [
+        NodeUpdated(node="gpu1", version="1.0+abc", previous="")
+    ]
+    assert life.at(1, described("1.0+abc", price=2.0)) == []
+    assert life.at(2, described("1.0+def")) == [
+        NodeUpdated(node="gpu1", version="1.0+def", previous="1.0+abc")
+    ]
+    life.at(3, seen(True))
+    life.at(4, seen(False, left=True))
+    life.at(5, NodeForgotten(node="gpu1", why="given back"))
+    assert life.state.versions == {}
+
+
+def test_a_returned_node_is_not_missed() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(20, seen(False, silent=10))
+    life.at(30, NodeReturned(node="gpu1", instance="i-1", asked=True))
+    assert life.at(9000, TICK) == []
+
+
+def described(version: str, price: float = 1.0) -> NodeDescribed:
+    return NodeDescribed(
+        node="gpu1",
+        provider="vast",
+        accelerator="rtx4090",
+        gpus=1,
+        cores=8,
+        vram_gib=24.0,
+        cost_per_hour=price,
+        kinds=("selfplay",),
+        rented=True,
+        version=version,
+    )

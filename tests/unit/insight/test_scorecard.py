@@ -65,6 +65,52 @@ def test_lag_and_failures_are_counted() -> None:
     assert found["dead letters resolved"] is None
 
 
+def presence(node: str, present: bool, silent: float = 0.0, left: bool = False):
+    return f.NodePresenceChanged(
+        node=node, present=present, left=left, silent_seconds=silent, processes=int(present)
+    )
+
+
+def test_the_time_to_repair_is_from_the_last_sign_until_a_node_is_back_or_replaced() -> None:
+    gone = f.NodeReturned(node="b", instance="i", asked=True)
+    card = folded(
+        (100.0, presence("a", False, silent=10.0), None),
+        (150.0, presence("b", False, silent=10.0), None),
+        (160.0, presence("c", False, left=True), None),
+        (190.0, presence("a", True), None),
+        (340.0, gone, None),
+        (400.0, presence("d", False, silent=10.0), None),
+        (500.0, presence("c", True), None),
+    )
+    found = {one.measure: one for one in card.measures([], 1)}
+    assert found["mean time to repair a node"].value == pytest.approx((100.0 + 200.0) / 2)
+    assert found["mean time to repair a node"].source == "2 nodes that were missed, 1 still are"
+
+
+def test_only_what_a_person_did_is_a_manual_intervention() -> None:
+    card, fact = Card(), f.BreakerReset(target="node-a", why="a probe succeeded")
+    for seq, source in enumerate(("ringrift@desk", "monitor@n1", "ringrift@desk"), start=1):
+        item = draft(fact, cause=None, source=source, key=str(seq), time=START)
+        card.take(Recorded(fact, item.stored("EVENTS", seq)))
+    assert values(list(card.measures([], 1)))["manual interventions"] == 2
+
+
+def test_rented_nodes_cost_until_they_are_returned() -> None:
+    def rented(node: str) -> f.NodeRented:
+        return f.NodeRented(node=node, offer="x", instance=node, cost_per_hour=0.5)
+
+    card = folded(
+        (0.0, rented("a"), None),
+        (1800.0, rented("b"), None),
+        (3600.0, f.NodeReturned(node="a", instance="a", asked=True), None),
+        (5400.0, f.NodeRentFailed(node="c", offer="x", reason="r"), None),
+    )
+    found = values(list(card.measures([], 1)))
+    assert found["cost of rented nodes"] == pytest.approx(0.5 + 0.5)
+    assert found["rents that failed"] == pytest.approx(1 / 3)
+    assert values(list(folded().measures([], 1)))["cost of rented nodes"] is None
+
+
 async def test_a_real_loop_has_a_card(loop: TurningLoop) -> None:
     found = values(await scorecard(loop.log, last=timedelta(days=1), promises=None))
     waited = found["from a cause to its decision, median"]
