@@ -7,6 +7,8 @@ an invalid value is an error, never replaced by the default."""
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -18,22 +20,14 @@ from ringrift.events.settings import Settings, Unlawful
 ENV_PREFIX = "RINGRIFT_"
 _OF_PROCESS = """
 SERVER DATA NODE LOG LOG_LEVEL THREADS HEALTH_PORT HEALTH_HOST CREDENTIALS CA EDGE PROVIDER PRICE
-UPDATED ALERTS_TOKEN WEB_TOKEN RENT_HOOK NOTICE
+UPDATED ALERTS_TOKEN WEB_TOKEN RENT_HOOK NOTICE KEY ARCHIVE CACHE CACHE_BYTES BLOBS
 """
 ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""
-OLD_NAMES = {
-    "NODE_ID": "`RINGRIFT_NODE`",
-    "STALENESS_WEIGHT": "`RINGRIFT_SCHEDULING_WEIGHTS_STALENESS`",
-    "IS_COORDINATOR": "the role of a node: `ringrift node run --roles coordinator`",
-    "ALLOW_PENDING_GATE": "not needed: the rules check every game",
-    "DATA_SYNC_INTERVAL": "not needed: nothing is synchronised",
-    "EVENT_HANDLER_TIMEOUT": "not needed: the log delivers an event again until it is handled",
-    "OWC_ENABLED": "not needed: `ringrift import PATH` reads any directory",
-    "OWC_HOST": "not needed: mount the directory, and run `ringrift import PATH` there",
-    "OWC_DRIVE_PATH": "the path of `ringrift import PATH`",
-}
-"""what the variables of the system before this one have become; they are ignored"""
+OLD_NAMES = msgspec.toml.decode(
+    files("ringrift.events").joinpath("old_names.toml").read_bytes(), type=dict[str, str]
+)
+"""what the variables of the system before this one have become; a name may end in `*`"""
 
 
 SERVICE_LINK = re.compile(
@@ -54,8 +48,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for variable, value in environ.items():
         key = variable.removeprefix(ENV_PREFIX)
-        other = key in ENV_OF_PROCESS or key in OLD_NAMES or SERVICE_LINK.fullmatch(key)
-        if key == variable or other:
+        other = key in ENV_OF_PROCESS or SERVICE_LINK.fullmatch(key)
+        if key == variable or other or (key not in known and _now(key)):
             continue
         if key not in known:
             raise SettingsError(
@@ -67,12 +61,20 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def old_variables(environ: Mapping[str, str]) -> list[str]:
     """A line for each variable of the old system that is set: what it is here."""
-    pairs = ((name, OLD_NAMES.get(name.removeprefix(ENV_PREFIX))) for name in sorted(environ))
+    own = {*ENV_OF_PROCESS, *(name.upper().replace(".", "_") for name in names())}
+    ours = (name for name in sorted(environ) if name.startswith(ENV_PREFIX))
+    keys = (name.removeprefix(ENV_PREFIX) for name in ours)
+    pairs = ((key, _now(key)) for key in keys if key not in own)
     return [
-        f"environment variable {name} is ignored; it is {here} now"
-        for name, here in pairs
-        if here and name.startswith(ENV_PREFIX)
+        f"environment variable {ENV_PREFIX}{key} is ignored; it is {here} now"
+        for key, here in pairs
+        if here
     ]
+
+
+def _now(key: str) -> str | None:
+    """What a variable of the old system has become; None for another one."""
+    return next((here for old, here in OLD_NAMES.items() if fnmatchcase(key, old)), None)
 
 
 def from_arguments(arguments: Iterable[str]) -> dict[str, str]:

@@ -69,7 +69,7 @@ def games_of(path: Path) -> Iterator[Found]:
                 return
             yield from (Found(game, at) for game, at in records.games_in(path))
         else:
-            raise CommandError(REFUSED["unknown"])
+            raise CommandError(REFUSED["hosts" if path.suffix in (".yaml", ".yml") else "unknown"])
     except databases.DAMAGE as error:
         raise CommandError(f"the database cannot be read: {error}") from error
     except OSError as error:

@@ -42,7 +42,10 @@ def test_imported_results_are_retracted_by_source(run: Any) -> None:
 def test_what_cannot_be_imported_gets_a_line(run: Any, tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00" + bytes(90))
     (tmp_path / "b.pth").write_bytes(b"PK\x03\x04 cut")
-    text = run("import", str(tmp_path), "--dry-run")
+    hosts = tmp_path / "distributed_hosts.yaml"
+    hosts.write_text(HOSTS)
+    text = run("import", str(tmp_path), str(hosts), "--dry-run")
+    assert "hosts.yaml: a list of machines; register it with `ringrift fleet register" in text
     assert "a.db: the database cannot be read" in text
     assert "b.pth: the archive is damaged" in text
     run("import", str(tmp_path / "none"), "--dry-run", status=1)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from ringrift.events import Settings, SettingsError, UndecodableEvent, decode, draft, encode
+from ringrift.events import (
+    Settings,
+    SettingsError,
+    UndecodableEvent,
+    decode,
+    draft,
+    encode,
+    settings_sources,
+)
 from ringrift.events.facts import SettingsChanged
 from ringrift.events.settings import model_for
 from ringrift.events.settings_sources import (
@@ -49,9 +58,13 @@ def test_every_setting_can_be_set_to_its_default_by_name() -> None:
         assert load(from_arguments([f"{name}={text}"])) == Settings(), name
 
 
-@pytest.mark.parametrize("variable", ["RINGRIFT_SERVER", "RINGRIFT_DATA", "RINGRIFT_NODE"])
-def test_variables_of_a_process_are_not_settings(variable: str) -> None:
-    assert from_environment({variable: "x"}) == {}
+def test_variables_of_a_process_are_not_settings() -> None:
+    package = Path(settings_sources.__file__).parents[1]
+    texts = (path.read_text() for path in package.rglob("*.py"))
+    variables = {name for text in texts for name in re.findall(r'"(RINGRIFT_[A-Z_]+)"', text)}
+    assert {"RINGRIFT_SERVER", "RINGRIFT_ARCHIVE", "RINGRIFT_CACHE_BYTES"} <= variables
+    assert from_environment(dict.fromkeys(variables, "x")) == {}
+    assert old_variables(dict.fromkeys(variables, "x")) == []
 
 
 @pytest.mark.parametrize(
@@ -135,6 +148,7 @@ def test_a_tier_a_severity_and_a_pace_have_one_value_each() -> None:
     ("variable", "now"),
     [
         ("RINGRIFT_NODE_ID", "`RINGRIFT_NODE` now"),
+        ("RINGRIFT_P2P_URL", "not needed: servers find each other by `ringrift cluster init` now"),
         ("RINGRIFT_STALENESS_WEIGHT", "`RINGRIFT_SCHEDULING_WEIGHTS_STALENESS` now"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ringrift.cli.main import COMMANDS
 from ringrift.cluster.hosts_file import read_hosts
 from ringrift.errors import CommandError
 from ringrift.events import REGISTRY
+from ringrift.events.settings_sources import ENV_OF_PROCESS, names
 from ringrift.legacy.words import REFUSED, page, tables
 from ringrift.runtime.processes import PROCESSES
 
@@ -43,12 +45,18 @@ def test_what_the_table_names_exists() -> None:
         if word.startswith("ringrift/"):
             assert (ROOT / word).exists(), word
         elif word.startswith("ringrift "):
-            names = word.removeprefix("ringrift ").split(" ")
-            assert names[0] in KNOWN or " ".join(names[:2]) in KNOWN, word
+            command = word.removeprefix("ringrift ").split(" ")
+            assert command[0] in KNOWN or " ".join(command[:2]) in KNOWN, word
         elif re.fullmatch("[A-Z][a-z]+[A-Za-z]+", word):
             assert word in REGISTRY, word
-        elif not word.startswith(("RINGRIFT_", "GAMES")):
-            assert word in PROCESSES or word == "models", word
+        elif word.startswith("RINGRIFT_"):
+            settings = {name.upper().replace(".", "_") for name in names()}
+            name = word.split("=")[0].removeprefix("RINGRIFT_")
+            assert name in settings | ENV_OF_PROCESS, word
+        elif "." in word:
+            assert any(fnmatch(name, word) for name in names()), word
+        else:
+            assert word in PROCESSES or word in ("models", "checkpoints", "GAMES", "WORK"), word
 
 
 def test_the_page_has_every_word_of_the_table() -> None:
