@@ -23,11 +23,10 @@ from ringrift.cli.common import (
     show_rows,
     words,
 )
-from ringrift.cluster import steering
+from ringrift.cluster import fleet_view as fleet, steering
 from ringrift.errors import CommandError
 from ringrift.events import facts as f
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.insight import fleet
 from ringrift.insight.describe import table
 from ringrift.log.read import settings_in_force
 
@@ -77,6 +76,17 @@ async def list_nodes(*, session: Tabular = TABLE) -> None:
     async with opened(session) as log:
         nodes = await fleet.nodes_of(log)
     show_rows(session, nodes, nodes, table(fleet.COLUMNS, [node.row for node in nodes]))
+
+
+async def list_costs(*, session: Tabular = TABLE) -> None:
+    """Show what each config has cost, and the Elo that it gained per hour and per unit of currency.
+
+    Costs are those of nodes with a price, which they name themselves or `ringrift fleet register`
+    gives.
+    """
+    async with opened(session) as log:
+        found = await fleet.costs_of(log)
+    show_rows(session, found, found, table(fleet.COST_COLUMNS, [one.row for one in found]))
 
 
 async def show_node(node: str, /, *, session: Session = HERE) -> None:

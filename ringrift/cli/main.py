@@ -127,6 +127,7 @@ COMMANDS = {
         "fleet unregister": "fleet:unregister",
         "fleet list": "fleet:list_nodes",
         "fleet show": "fleet:show_node",
+        "fleet costs": "fleet:list_costs",
         "fleet forget": "fleet:forget",
         "fleet reserve": "fleet:reserve",
         "fleet release": "fleet:release",

@@ -58,7 +58,7 @@ async def sql(*, session: Session = HERE) -> None:
 
 
 async def plot(
-    what: Literal["elo", "throughput", "loss", "cost", "allocation"],
+    what: Literal["elo", "throughput", "loss", "cost", "allocation", "efficiency"],
     /,
     *,
     config: Config,

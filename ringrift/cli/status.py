@@ -37,8 +37,9 @@ from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS
 from ringrift.log.wire import shown_address
-from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_view, voters
+from ringrift.runtime.cluster_view import ClusterView, Voters, cluster_view, voters
 from ringrift.runtime.processes import EXPECTED
+from ringrift.runtime.queues import Queue
 from ringrift.trust.records import Trust, trust
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
@@ -204,7 +205,7 @@ def _texts(
     yield consumers_table(beats, tail) if beats else "no consumer is running: start `ringrift up`"
     columns = ("name", ">messages", ">bytes", ">first", ">last")
     yield table(columns, map(astuple, known.streams), "streams and buckets")
-    work = [f"{it.kind} {it.waiting} waiting, {it.in_hand} in progress" for it in known.work]
+    work = [_work(queue) for queue in known.work]
     yield f"work: {'; '.join(work) or 'no queue'}"
     yield f"to look: {line_to_type(known.server, context)}"
     hint = ": see `ringrift dlq list`" if known.dead_letters else ""
@@ -230,6 +231,12 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
     yield f"health: {view.health.score:.0%}, {view.health.level}{begins}"
     yield f"resilience: {view.resilience.score:.0%}, {view.resilience.level}"
     yield from (f"→ {one_line(advice)}" for advice in view.advice)
+
+
+def _work(queue: Queue) -> str:
+    oldest = queue.oldest_seconds
+    waited = "" if oldest is None else f" for up to {timedelta(seconds=round(oldest))}"
+    return f"{queue.kind} {queue.waiting} waiting{waited}, {queue.in_hand} in progress"
 
 
 def _machine(machine: Machine) -> str:

@@ -145,15 +145,17 @@ async def tune(
     config: Config,
     set: Assignments = (),
     reset: bool = False,
+    priority: float | None = None,
     why: str = "by hand",
     session: Session = HERE,
 ) -> None:
-    """Show the hyperparameters of one config, or change them from its next training on.
+    """Show the hyperparameters and the priority of one config, or change them from now on.
 
     Args:
         config: The config to tune.
         set: Change one, such as training.learning_rate=0.001; may be repeated.
         reset: Return to the settings, except for names given with --set.
+        priority: Factor on its part of self-play, within the limits of shares; 1 is the usual one.
         why: The reason, which is recorded.
     """
     given = from_arguments(set)
@@ -163,6 +165,13 @@ async def tune(
         raise CommandError(f"{names} cannot be tuned for one config; these can: {known}")
     async with opened(session) as log:
         current, version = await settings_in_force(log)
+        factor_of = dict(one.split("=") for one in current.scheduling.priorities)
+        if priority is not None:
+            factor_of[config] = f"{priority:.3f}".rstrip("0").rstrip(".")
+            wanted = [f"{name}={by}" for name, by in factor_of.items() if by != "1"]
+            document = msgspec.json.encode({"scheduling": {"priorities": wanted}})
+            current = load(file=document, base=current)
+            version = await steering.apply_settings(log, current, why)
         last = await latest(log, facts.HyperparametersAdjusted, config)
         before = last.event if last else None
         values, factors = (before.values, before.factors) if before and not reset else ({}, {})
@@ -178,8 +187,11 @@ async def tune(
             await steering.record(log, fact)
             before = fact
     reason = f" ({one_line(before.why)})" if before and before.values else ""
-    document = {"config": config, "values": fact.values, "factors": fact.factors}
-    show(document, session.json, f"{config}: {_tuned(fact)}{reason}")
+    usual = factor_of.get(config, "1")
+    shown = {"config": config, "values": fact.values, "factors": fact.factors}
+    priority_text = "" if usual == "1" else f"; {usual} times its usual priority"
+    text = f"{config}: {_tuned(fact)}{reason}{priority_text}"
+    show(shown | {"priority": float(usual)}, session.json, text)
 
 
 def _tuned(fact: facts.HyperparametersAdjusted) -> str:

@@ -25,6 +25,10 @@ DELAYS_SECONDS = (5.0, 30.0, 120.0, 300.0)
 """before each further attempt; a receiver may be restarted meanwhile"""
 POSTS_MAX = 8
 """at a time"""
+TARGET = "webhook"
+"""of the breaker: while it is open, one alert at a time is tried, and the others wait"""
+LOOK_SECONDS = 1.0
+"""between two looks whether it is closed"""
 CHANGES = (f.AlertRaised, f.AlertCleared)
 OUTCOMES = (f.AlertDelivered, f.AlertDeliveryFailed)
 READS = (*CHANGES, *OUTCOMES, f.DeadLetterResolved, f.SettingsChanged)
@@ -85,7 +89,8 @@ async def main(process: Process, post: Post = webhook.post) -> None:
     """Act as the alerter while this process holds the lease; stand by otherwise."""
 
     def jobs(process: Process, fence: Expect) -> dict[str, Job]:
-        return {"delivery": lambda: deliver(process, fence, post)}
+        follow = process.breakers.shared.follow
+        return {"delivery": lambda: deliver(process, fence, post), "breakers": follow}
 
     await act(process, PROCESSES["alerter"].deciders, role="alerter", jobs=jobs)
 
@@ -140,16 +145,21 @@ class Delivery:
         reason = ""
         for tries, delay in enumerate((0.0, *DELAYS_SECONDS), start=1):
             await asyncio.sleep(delay)
-            if not (url := self._outbox.url):
-                return
             try:
                 async with self._slots:
+                    while not self._process.breakers.allows(TARGET):
+                        await self._process.wait(LOOK_SECONDS)
+                    if not (url := self._outbox.url):
+                        return
+                    await self._process.breakers.probing(TARGET)
                     await self._post(url, content, change.meta.id)
             except Undelivered as error:
                 reason = str(error)
+                await self._process.breakers.failed(TARGET, reason)
                 self._process.metrics.add("ringrift_webhook_posts_total", "failed")
                 self._process.logger.warning("alert not delivered", tries=tries, reason=reason)
                 continue
+            await self._process.breakers.worked(TARGET)
             self._process.metrics.add("ringrift_webhook_posts_total", "delivered")
             await self._record(f.AlertDelivered(**_identity(change), tries=tries), change)
             return

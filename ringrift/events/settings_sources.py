@@ -134,8 +134,8 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     *path, last = name.split(".")
     for part in path:
         tree = tree[part]
-    if isinstance(tree[last], (list, tuple)) and isinstance(value, str):
-        value = [part for part in value.split(",") if part]
+    if isinstance(tree[last], (list, tuple)) and not isinstance(value, list):
+        value = [_parse(part) for part in str(value).split(",") if part]
     tree[last] = value
 
 

@@ -120,5 +120,5 @@ def _range(shape: mi.IntType | mi.FloatType) -> str:
 def in_text(value: Any) -> str:
     """The value of a setting as it is written on the command line."""
     if isinstance(value, tuple):
-        return ",".join(value) or "none"
+        return ",".join(map(str, value)) or "none"
     return msgspec.json.encode(value).decode() if not isinstance(value, str) else value

@@ -4,7 +4,7 @@ Retries
     `Backoff` doubles its pauses up to a limit, with jitter, within a budget of time. Operations of
     the log use `QUICK` by `retried`; jobs that run until cancelled use `PATIENT`. The delays of
     tickets are kept by the server and outlive the worker
-    (`ringrift.runtime.work.RETRY_DELAYS_SECONDS`), those of dead letters are facts
+    (the setting `operation.ticket_waits`), those of dead letters are facts
     (`ringrift.deciders.fleet.dead_letters`).
 Timeouts
     Each request to the server has a limit (`*_SECONDS_MAX`) within the budget of its backoff. A

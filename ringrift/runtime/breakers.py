@@ -1,6 +1,7 @@
 """Circuit breakers that all processes share through the bucket `breakers`.
 
     if process.breakers.allows(target):
+        await process.breakers.probing(target)
         ... use the target ...
         await process.breakers.worked(target)    # or: await process.breakers.failed(target, why)
 
@@ -13,8 +14,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ringrift.deciders.fleet.breaker import Breaker, threshold
-from ringrift.events.facts import BreakerOpened, BreakerReset
+from ringrift.events.facts import BreakerEscalated, BreakerOpened, BreakerReset
+from ringrift.events.settings import OperationSettings
 from ringrift.log.entry import Entry
+from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.log.topology import BREAKER_BUCKET, BREAKER_SECONDS
 
@@ -59,8 +62,14 @@ class SharedBreakers:
         """Store a breaker; None closes it. Raises StreamError."""
         body = msgspec.json.encode(breaker) if breaker else b""
         headers = {} if breaker else {"KV-Operation": "DEL"}
-        seq = await self._log.publish(STREAM, PREFIX + target, body, headers=headers)
-        self._take(Entry(seq, PREFIX + target, int(self.now() * 1e9), body))
+        before = dict(self._known)
+        # known at once, so that no other task of this process probes too
+        self._take(Entry(0, PREFIX + target, int(self.now() * 1e9), body))
+        try:
+            await self._log.publish(STREAM, PREFIX + target, body, headers=headers)
+        except StreamError:
+            self._known = before
+            raise
 
     def _take(self, entry: Entry) -> None:
         target = entry.subject.removeprefix(PREFIX)
@@ -78,9 +87,14 @@ class Breakers:
     """The breakers as one process uses them. Failures below the threshold are counted by this
     process alone."""
 
-    def __init__(self, shared: SharedBreakers, append: Append) -> None:
+    def __init__(
+        self,
+        shared: SharedBreakers,
+        append: Append,
+        settings: Callable[[], OperationSettings] = OperationSettings,
+    ) -> None:
         self.shared = shared
-        self._append, self._now = append, shared.now
+        self._append, self._now, self._settings = append, shared.now, settings
         self._own: dict[str, Breaker] = {}
 
     def allows(self, target: str) -> bool:
@@ -101,16 +115,28 @@ class Breakers:
         before = shared.get(target) or self._own.get(target, Breaker())
         kind = target.partition("-")[0]
         sick = sum(name.startswith(f"{kind}-") for name in shared) / max(targets, 1)
-        limit = threshold(sick)
-        after = before.failed(self._now(), limit, why)
+        now, settings = self._now(), self._settings()
+        limit = threshold(sick, settings)
+        after = before.failed(now, limit, why, settings.breaker_waits)
         if after.state == "closed":
             self._own[target] = after
             return
         self._own.pop(target, None)
         await self.shared.put(target, after)
-        if target not in shared:  # a probe that fails does not open the breaker again
+        fact: BreakerOpened | BreakerEscalated
+        if target not in shared:
             fact = BreakerOpened(target=target, failures=after.failures, threshold=limit, why=why)
-            await self._append(fact, key=f"{target}.{after.until:.6f}")
+        elif after.until != before.until:
+            fact = BreakerEscalated(
+                target=target,
+                tier=after.tier,
+                failures=after.failures,
+                retry_seconds=after.until - now,
+                why=why,
+            )
+        else:
+            return
+        await self._append(fact, key=f"{target}.{after.until:.6f}")
 
     async def worked(self, target: str) -> None:
         """Close the target's breaker after a success. Raises StreamError."""

@@ -4,7 +4,6 @@ for each problem.
 Read from the log and its buckets on request, so that any process can report it."""
 
 import contextlib
-import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -23,18 +22,17 @@ from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level,
 from ringrift.deciders.fleet.troubles import RULES_OF, Trouble, Troubles
 from ringrift.deciders.kit import Context
 from ringrift.events import facts as f
-from ringrift.events.tickets import PRIORITIES
-from ringrift.log import api, read
-from ringrift.log.entry import stamp_of
-from ringrift.log.errors import ServerRefused, StreamError
+from ringrift.log import read
+from ringrift.log.errors import StreamError
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.protocol import Log
-from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
+from ringrift.log.topology import EVENTS, LEASE_BUCKET
 from ringrift.log.wire import Wire, shown_address
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
+from ringrift.runtime.queues import Queue, queues
 
 START_SECONDS = 40.0
 """longer than a start, a restart, and what `ringrift up` grants its processes to drain"""
@@ -58,19 +56,6 @@ class Voters(Struct, frozen=True, kw_only=True):
     def level(self) -> Quorum:
         """The quorum. Without a leader nothing can be written, however many voters are alive."""
         return "LOST" if self.leader is None else quorum_level(self.voters, self.alive)
-
-
-class Queue(Struct, frozen=True, kw_only=True):
-    """Tickets of one kind: waiting, in the hands of workers, of those the ones delivered before,
-    and the seconds since one was last acknowledged (None: never); durable consumers of its tickets
-    that are `missing`."""
-
-    kind: str
-    waiting: int
-    in_hand: int
-    redelivered: int
-    last_ack_seconds: float | None
-    missing: tuple[str, ...] = ()
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -314,36 +299,3 @@ async def _answers(server: str) -> bool:
         (await Wire.open([server])).close()
         return True
     return False
-
-
-async def queues(log: Log) -> list[Queue]:
-    """The queue of each kind of work; none without the stream."""
-    found = defaultdict[str, list[dict[str, Any]]](list)
-    missing = defaultdict[str, list[str]](list)
-    for kind, priority in itertools.product(WORK_KINDS, PRIORITIES):
-        name = consumer_of(kind, priority)
-        try:
-            found[kind].append(await log.call(f"CONSUMER.INFO.{WORK}.{name}"))
-        except ServerRefused as error:
-            if error.code == api.NO_CONSUMER:
-                missing[kind].append(name)
-            elif error.code != api.NO_STREAM:
-                raise
-    kinds = dict.fromkeys((*found, *missing))
-    return [_queue(kind, found[kind], missing[kind]) for kind in kinds]
-
-
-def _queue(kind: str, infos: list[dict[str, Any]], missing: list[str]) -> Queue:
-    ages = []
-    for info in infos:
-        acknowledged = (info.get("ack_floor") or {}).get("last_active")
-        if acknowledged is not None and not acknowledged.startswith("0001"):  # Go's zero time
-            ages.append(max(0.0, (stamp_of(info["ts"]) - stamp_of(acknowledged)) / 1e9))
-    return Queue(
-        kind=kind,
-        waiting=sum(info["num_pending"] for info in infos),
-        in_hand=sum(info["num_ack_pending"] for info in infos),
-        redelivered=sum(info["num_redelivered"] for info in infos),
-        last_ack_seconds=min(ages, default=None),
-        missing=tuple(missing),
-    )

@@ -132,6 +132,8 @@ def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
         metrics.set("ringrift_work_pending", queue.waiting, queue.kind)
         metrics.set("ringrift_work_ack_pending", queue.in_hand, queue.kind)
         metrics.set("ringrift_work_redelivered", queue.redelivered, queue.kind)
+        if queue.oldest_seconds is not None:
+            metrics.set("ringrift_work_oldest_seconds", queue.oldest_seconds, queue.kind)
         if queue.last_ack_seconds is not None:
             metrics.set("ringrift_work_last_ack_age_seconds", queue.last_ack_seconds, queue.kind)
 
@@ -152,6 +154,14 @@ async def measure_configs(metrics: Metrics, log: Log) -> None:
             metrics.set("ringrift_elo_95_half_width", pace.elo_95_half_width, pace.config)
         if pace.elo_per_hour is not None:
             metrics.set("ringrift_elo_velocity", pace.elo_per_hour, pace.config)
+    for gain, _ in await read.latest_of_each(log, f.EfficiencyMeasured):
+        metrics.set("ringrift_elo_per_hour", gain.elo_per_hour, gain.config)
+        metrics.set("ringrift_elo_per_node_hour", gain.elo_per_node_hour, gain.config)
+        if gain.elo_per_cost is not None:
+            metrics.set("ringrift_elo_per_cost", gain.elo_per_cost, gain.config)
+        for work, spent in gain.spent.items():
+            metrics.set("ringrift_node_hours", spent.node_seconds / 3600.0, gain.config, work)
+            metrics.set("ringrift_cost", spent.cost, gain.config, work)
     kind = type_of(f.GameCompleted)
     request = {"subjects_filter": kind.subject_filter}
     info = await log.call(f"STREAM.INFO.{kind.stream}", request)

@@ -111,7 +111,8 @@ class Process:
         self.unrecorded_tiers: set[Resource] = set()
         """resources whose tier changed and is not in the log yet"""
         self.controls = Controls(log, node, self.logger)
-        self.breakers = Breakers(SharedBreakers(log, clock.wall), self.append)
+        shared = SharedBreakers(log, clock.wall)
+        self.breakers = Breakers(shared, self.append, lambda: self.controls.operation)
         self.newer: set[tuple[str, tuple[str, ...]]] = set()
         """programs with the fields of theirs that this one does not know"""
         self.unreadable = Unreadable(log, self.source, self.logger, clock.wall)

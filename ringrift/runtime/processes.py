@@ -43,7 +43,6 @@ _OBSERVED: Facts = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged),
     *(f.ConsumerPresenceChanged, f.CrashLoopChanged, f.NodeDescribed),
 )
-_SAMPLED: Facts = (f.UtilisationSampled,)
 _NODES: Facts = (f.NodeRegistered, f.NodeUnregistered, f.NodeForgotten, f.NodeDrainRequested)
 _FLEET: Facts = (*_NODES, f.NodeReserved, f.ReservationEnded, f.BreakerReset, f.NodeReleased)
 _HOOKED: Facts = (
@@ -51,6 +50,7 @@ _HOOKED: Facts = (
     *(f.OrphanFound, f.RecoveryActionTaken),
 )
 _REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
+_BREAKERS_USED: Facts = (f.BreakerOpened, f.BreakerEscalated, f.BreakerReset)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 _LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
@@ -58,7 +58,7 @@ _OUTBOX: Facts = (
     *(f.AlertRaised, f.AlertCleared, f.AlertDelivered, f.AlertDeliveryFailed),
     *(f.DeadLetterEscalated, f.DeadLetterResolved),
 )
-_ALERTING: Facts = (f.ShardExported, f.VelocityChanged, f.PromotionRejected, *_SAMPLED)
+_ALERTING: Facts = (f.ShardExported, f.VelocityChanged, f.PromotionRejected, f.UtilisationSampled)
 _TRAINED: Facts = (f.TrainingFinished, f.TrainingFailed)
 _TRAINING: Facts = (f.TrainingStarted, f.TrainingCheckpointed, f.TrainingProgressed, *_TRAINED)
 _ARCHIVE: Facts = (
@@ -154,7 +154,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         if self.decides:
             found.add(f.FactSkipped)
         if self.work:
-            found |= {f.BreakerOpened, f.BreakerReset, f.ErrorReported}
+            found |= {*_BREAKERS_USED, f.ErrorReported}
         return found.union(*(decider.writes for decider in self.deciders))
 
     @property
@@ -174,7 +174,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         """Names of the streams behind the buckets and the queue it writes."""
         found = {*self.own_stores, *self.purges, *((_HEARTBEATS,) if self.port else ())}
         found |= {f"KV_{topology.LEASE_BUCKET}"} if self.leased else set()
-        return found | {_BREAKERS} if self.work else found
+        return found | {_BREAKERS} if f.BreakerOpened in self.writes else found
 
     @property
     def purges(self) -> set[str]:
@@ -245,7 +245,7 @@ _SPECS = (
         MONITOR_PORT,
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
-        own_writes=(*_OBSERVED, *_SAMPLED, *_RETRIED, *_REPLICAS),
+        own_writes=(*_OBSERVED, f.UtilisationSampled, *_RETRIED, *_REPLICAS),
         own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, f.BreakerReset, *_REPLICAS),
         own_stores=(_BREAKERS, topology.WORK),
     ),
@@ -254,7 +254,7 @@ _SPECS = (
         8802,
         leased=True,
         decides=("fleet.alerts",),
-        own_writes=(f.AlertDelivered, f.AlertDeliveryFailed),
+        own_writes=(f.AlertDelivered, f.AlertDeliveryFailed, *_BREAKERS_USED),
         own_reads=(*RULES_OF, *_ALERTING, *_OUTBOX),
     ),
     ProcessSpec(

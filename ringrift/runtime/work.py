@@ -1,8 +1,9 @@
 """Work on tickets: pull one, keep it alive while its work runs, append the facts, acknowledge it.
 
 The ticket of a worker that dies is delivered to another one. A ticket whose outcome is in the log
-is not worked on again. A failed ticket is retried after 60, 120 and 240 seconds, unless its error
-is permanent; then its failure becomes a fact and the ticket a dead letter."""
+is not worked on again. A failed ticket is retried after each time of the setting
+`operation.ticket_waits`, unless its error is permanent; then its failure becomes a fact and the
+ticket a dead letter."""
 
 import asyncio
 import contextlib
@@ -25,8 +26,6 @@ from ringrift.log.work import WorkItem
 from ringrift.runtime.host import return_memory
 from ringrift.runtime.process import Drained, Process
 
-RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)
-"""requirement G09.03: one try and three retries"""
 LOG_RETRY_SECONDS = 2.0
 """after a failure of the log, which is no failure of the work"""
 DELIVERIES_MAX = 20
@@ -133,9 +132,10 @@ async def _serve(
     except Exception as error:
         process.errors += 1
         reason = f"{type(error).__name__}: {error}"
-        is_last = isinstance(error, Permanent) or item.deliveries > len(RETRY_DELAYS_SECONDS)
+        waits = process.controls.operation.ticket_waits
+        is_last = isinstance(error, Permanent) or item.deliveries > len(waits)
         if not is_last:
-            delay = RETRY_DELAYS_SECONDS[item.deliveries - 1]
+            delay = waits[item.deliveries - 1]
             logger.error("failed, will retry", reason=reason, delay_seconds=delay, exc_info=True)
             await _give_back(item, delay)
         else:

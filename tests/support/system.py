@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from ringrift.deciders.fleet.breaker import THRESHOLD_MAX
 from ringrift.events import Fact, Recorded, type_of
 from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
+from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log import read
 from ringrift.runtime.process import Clock, Process
@@ -78,7 +78,7 @@ class System:
 
     async def open_breaker(self, process: Process, target: str) -> None:
         """Open a breaker as this process sees it."""
-        for _ in range(THRESHOLD_MAX):
+        for _ in range(OperationSettings().breaker_failures_max):
             await process.breakers.failed(target, "no luck")
 
     async def recorded(self, kind: type[F]) -> list[Recorded[F]]:

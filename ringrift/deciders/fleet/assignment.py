@@ -131,12 +131,14 @@ def leaves(state: FleetView, fact: f.NodeDrainRequested | f.PreemptionNoticed) -
 
 
 @DECIDER.evolves
-def broke(state: FleetView, fact: f.BreakerOpened | f.BreakerReset, context: Context) -> FleetView:
+def broke(
+    state: FleetView, fact: f.BreakerOpened | f.BreakerEscalated | f.BreakerReset, context: Context
+) -> FleetView:
     oldest = context.time - BREAKER_LASTS  # those that expired leave no fact
     broken = {
         target: at for target, at in state.broken.items() if target != fact.target and at > oldest
     }
-    if isinstance(fact, f.BreakerOpened):
+    if not isinstance(fact, f.BreakerReset):
         broken[fact.target] = context.time
     return replace(state, broken=broken)
 
@@ -231,7 +233,7 @@ def assign(
 
 def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {}) -> Fleet:
     """The fleet as placement needs it, without the nodes that are `sick`."""
-    nodes = state.nodes
+    nodes, scheduling = state.nodes, settings.scheduling
     sorts = {
         name: (item.registered.accelerator, item.registered.speed) for name, item in nodes.items()
     }
@@ -239,12 +241,13 @@ def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {
     return Fleet(
         nodes=nodes,
         allowed={
-            name: node.allowed(state.minute)
+            name: node.allowed(state.minute, scheduling)
             for name, node in nodes.items()
             if node.present and name not in sick and name not in state.quarantined
         },
+        reserved={name for name, node in nodes.items() if node.reserved(state.minute)},
         slowness={name: found[sort] for name, sort in sorts.items()},
-        settings=settings.scheduling,
+        settings=scheduling,
     )
 
 
@@ -255,7 +258,7 @@ def _quarantined(state: FleetView, context: Context) -> dict[str, Kinds]:
     found = {}
     for name, node in state.nodes.items() if targets else ():
         if node.present and node_target(name) in targets and name not in state.quarantined:
-            allowed = node.allowed(state.minute)
+            allowed = node.allowed(state.minute, context.settings.scheduling)
             found[name] = ("selfplay",) if "selfplay" in allowed else allowed[:1]
     return found
 

@@ -19,7 +19,7 @@ GROWN_MAX = 50
 """attempts after which the wait grows no more: with more, it exceeds a float"""
 UNRESOLVED_KEPT_MAX = 10_000
 """dead letters in the state; any more are left to a person"""
-DUE_MAX = 100
+DUE_MAX = 20
 """decisions on one event; the others follow at the next event"""
 Due = Iterator[f.DeadLetterRetryRequested | f.DeadLetterEscalated]
 
@@ -59,7 +59,9 @@ class DeadLetters(Struct, frozen=True, kw_only=True):
     resolved: int = 0
     due: dict[str, float] = {}
     """when something is to be decided about a letter, in seconds since 1970, for those that are
-    neither retried now nor left to a person: every event looks at these, and at no others"""
+    neither retried now nor left to a person"""
+    next_due: float = inf
+    """the earliest of these: events before it look at no letter"""
 
 
 DECIDER = Decider("dead-letters", DeadLetters)
@@ -94,13 +96,16 @@ def resolved(state: DeadLetters, fact: f.DeadLetterResolved) -> DeadLetters:
     left, due = dict(state.unresolved), dict(state.due)
     known = left.pop(key_of(fact), None) is not None
     due.pop(key_of(fact), None)
-    return replace(state, unresolved=left, resolved=state.resolved + known, due=due)
+    first, count = min(due.values(), default=inf), state.resolved + known
+    return DeadLetters(unresolved=left, resolved=count, due=due, next_due=first)
 
 
 @DECIDER.decides
 def retry(state: DeadLetters, fact: f.Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
     now = context.time.timestamp()
+    if now < state.next_due:
+        return
     due = (key for key, at in state.due.items() if at <= now)
     for letter in (state.unresolved[key] for key in islice(due, DUE_MAX)):
         if _left_to_a_person(letter, context.settings.operation):
@@ -147,7 +152,8 @@ def _changed(
 
 def _with(state: DeadLetters, key: str, letter: DeadLetter, context: Context) -> DeadLetters:
     due, at = dict(state.due), _due(letter, context.settings.operation)
-    due.pop(key, None)
+    before = due.pop(key, inf)
     if at < inf:
         due[key] = at
-    return replace(state, unresolved={**state.unresolved, key: letter}, due=due)
+    first = min(state.next_due, at) if state.next_due < before else min(due.values(), default=inf)
+    return replace(state, unresolved={**state.unresolved, key: letter}, due=due, next_due=first)

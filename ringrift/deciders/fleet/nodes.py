@@ -7,10 +7,12 @@ returned to its provider, or that the operator forgot.
 The monitor records when heartbeats begin and end (`NodePresenceChanged`). Time comes with every
 event, so any fact moves the clock; a recorded tick does so in a quiet log."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Literal
 
-from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
+from ringrift.deciders.kit import Context, Decider, Struct, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
@@ -39,11 +41,23 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Nodes(Struct, frozen=True, kw_only=True):
-    """Every node that is present or missed, by name."""
+    """Every node that is present or missed, by name; `watched` are those about which time decides
+    something: new, or silent and not lost."""
 
     nodes: dict[str, Node] = {}
     versions: dict[str, str] = {}
     """the program of each node that was ever seen"""
+    watched: dict[str, bool] = {}
+
+    def having(self, name: str, node: Node | None) -> Nodes:
+        """With this node, or without one of this name."""
+        nodes = {one: known for one, known in self.nodes.items() if one != name}
+        watched = {one: True for one in self.watched if one != name}
+        if node is not None:
+            nodes[name] = node
+            if node.standing != "lost" and not (node.standing == "present" and node.announced):
+                watched[name] = True
+        return replace(self, nodes=nodes, watched=watched)
 
 
 FOLDED = (
@@ -56,18 +70,16 @@ DECIDER = Decider("nodes", Nodes)
 
 @DECIDER.evolves
 def observed(state: Nodes, fact: f.NodePresenceChanged, context: Context) -> Nodes:
-    others = {name: node for name, node in state.nodes.items() if name != fact.node}
     before = state.nodes.get(fact.node)
     if fact.present:
         missed = before is not None and before.standing in _FACTS
         announced = before is not None and before.announced and not missed
         node = Node(standing="present", announced=announced, returns=missed)
-        return replace(state, nodes={**others, fact.node: node})
+        return state.having(fact.node, node)
     if fact.left or before is None or before.stands_by:  # stopped in an orderly way, or given back
-        return replace(state, nodes=others)
+        return state.having(fact.node, None)
     since = context.time.timestamp() - fact.silent_seconds
-    node = replace(before, standing="silent", silent_since=since)
-    return replace(state, nodes={**state.nodes, fact.node: node})
+    return state.having(fact.node, replace(before, standing="silent", silent_since=since))
 
 
 @DECIDER.evolves
@@ -75,7 +87,7 @@ def assigned(state: Nodes, fact: f.NodeAssigned) -> Nodes:
     node = state.nodes.get(fact.node)
     if node is None or node.standing != "present":
         return state
-    return replace(state, nodes=changed(state.nodes, fact.node, stands_by=not fact.kinds))
+    return state.having(fact.node, replace(node, stands_by=not fact.kinds))
 
 
 @DECIDER.evolves
@@ -83,20 +95,20 @@ def forgotten(state: Nodes, fact: f.NodeForgotten | f.NodeReturned) -> Nodes:
     node = state.nodes.get(fact.node)
     if node is not None and node.standing == "present":
         return state
-    nodes = {name: one for name, one in state.nodes.items() if name != fact.node}
     versions = {name: one for name, one in state.versions.items() if name != fact.node}
-    return Nodes(nodes=nodes, versions=versions)
+    return replace(state.having(fact.node, None), versions=versions)
 
 
 @DECIDER.evolves
 def joined(state: Nodes, fact: f.NodeJoined) -> Nodes:
-    return replace(state, nodes=changed(state.nodes, fact.node, announced=True, returns=False))
+    node = state.nodes.get(fact.node)
+    return state.having(fact.node, node and replace(node, announced=True, returns=False))
 
 
 @DECIDER.evolves
 def missed(state: Nodes, fact: Missed) -> Nodes:
-    standing = _STANDINGS[type(fact)]
-    return replace(state, nodes=changed(state.nodes, fact.node, standing=standing))
+    node, standing = state.nodes.get(fact.node), _STANDINGS[type(fact)]
+    return state.having(fact.node, node and replace(node, standing=standing))
 
 
 @DECIDER.evolves
@@ -116,12 +128,10 @@ def update(state: Nodes, fact: f.NodeDescribed) -> Iterator[f.NodeUpdated]:
 def judge(state: Nodes, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
     """Announce new nodes, and raise the standing of every node whose silence calls for it."""
     now = context.time.timestamp()
-    for name, node in state.nodes.items():
+    for name in state.watched:
+        node = state.nodes[name]
         if node.standing == "present":
-            if not node.announced:
-                yield f.NodeJoined(node=name, rejoined=node.returns)
-            continue
-        if node.standing == "lost":
+            yield f.NodeJoined(node=name, rejoined=node.returns)
             continue
         silent = min(now - node.silent_since, f.VALUE_MAX)
         due = standing_after(silent, context.settings.operation)

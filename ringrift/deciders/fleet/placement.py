@@ -10,6 +10,7 @@ Speeds are estimates, so every threshold has a hysteresis."""
 from dataclasses import dataclass
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings
@@ -31,11 +32,20 @@ class FleetNode(Struct, frozen=True, kw_only=True):
     present: bool = False
     assignment: f.NodeAssigned | None = None
 
-    def allowed(self, minute: int) -> Kinds:
-        """The kinds of work that the operator allows at this minute."""
+    def reserved(self, minute: int) -> Kinds:
+        """The kinds of work that it is reserved for at this minute."""
         item = self.registered
-        reserved = item.reserved_for and minute < item.reserved_until_minute
-        return item.reserved_for if reserved else item.kinds
+        return item.reserved_for if minute < item.reserved_until_minute else ()
+
+    def allowed(self, minute: int, settings: SchedulingSettings) -> Kinds:
+        """The kinds of work that the operator allows at this minute, and that fit into the memory
+        of its GPU. A node that states none works on its cores."""
+        kinds, memory = self.reserved(minute) or self.registered.kinds, self.registered.vram_gib
+        least = settings.vram_gib
+        if memory == 0.0 or memory >= max(least.training, least.evaluation, least.selfplay):
+            return kinds
+        needs: dict[str, float] = asdict(least)
+        return tuple(kind for kind in kinds if memory >= needs[kind])
 
     def does(self, kind: f.WorkKind) -> bool:
         """Whether its newest assignment has this kind."""
@@ -44,11 +54,12 @@ class FleetNode(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Fleet:
-    """The nodes by name, the kinds that the present ones may do, and the time of a game on each
-    node relative to the fleet's."""
+    """The nodes by name, the kinds that the present ones may do, those that are reserved, and the
+    time of a game on each node relative to the fleet's."""
 
     nodes: dict[str, FleetNode]
     allowed: dict[str, Kinds]
+    reserved: set[str]
     slowness: dict[str, float]
     settings: SchedulingSettings
 
@@ -73,8 +84,10 @@ class Fleet:
             return kinds, "trains first"
         if slow:
             return kinds, "plays; matches would take too long"
-        accelerator = self.nodes[name].registered.accelerator
-        return kinds, "plays" if kinds else f"may only train; enough {accelerator} nodes do"
+        item = self.nodes[name].registered
+        if not allowed:
+            return kinds, f"{item.vram_gib:g} GiB of VRAM are too little for its work"
+        return kinds, "plays" if kinds else f"may only train; enough {item.accelerator} nodes do"
 
     def trainers(self, before: tuple[str, ...], trainers_min: int) -> set[str]:
         """Nodes that train: those that may do nothing else, then the best of the others.
@@ -101,7 +114,7 @@ class Fleet:
         if not able > slow:
             return set()
         playing = {name for name in slow if "selfplay" in self.allowed[name]}
-        return {name for name in playing if not self._reserved(name)}
+        return {name for name in playing if name not in self.reserved}
 
     def _too_slow(self, name: str) -> bool:
         node = self.nodes[name]
@@ -123,9 +136,6 @@ class Fleet:
             margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
             ratio = cost[name] * self.slowness[name] / mean if mean else 0.0
             too_dear = ratio > self.settings.cost_ratio_max * margin
-            if too_dear and name not in training and not self._reserved(name):
+            if too_dear and name not in training and name not in self.reserved:
                 found[name] = f"a game costs {ratio:.1f} times the fleet's mean"
         return found
-
-    def _reserved(self, name: str) -> bool:
-        return self.allowed[name] != self.nodes[name].registered.kinds

@@ -179,6 +179,22 @@ RULES = (
         "{0.why}: look at it, or run `ringrift fleet forget {0.node}`",
         begins=lambda fact: fact.action == "escalate",
     ),
+    Rule(
+        "work waiting",
+        (f.WorkEscalated,),
+        (),
+        "{0.kind} of {0.request} has waited for {0.waited_seconds:,.0f} s: start more workers",
+        item=("kind",),
+        lasts=timedelta(hours=4),
+    ),
+    Rule(
+        "stream recreated",
+        (f.StreamRecreated,),
+        (),
+        "{0.stream} was {0.reason}: see the logs of the servers",
+        item=("stream",),
+        lasts=timedelta(hours=1),
+    ),
     _observed(
         "consumer missing",
         (f.ConsumerPresenceChanged,),
@@ -220,7 +236,7 @@ RULES = (
     ),
     _observed(
         "breaker open",
-        (f.BreakerOpened,),
+        (f.BreakerOpened, f.BreakerEscalated),
         (f.BreakerReset,),
         "{0.why}; once the cause is gone, run `ringrift breakers reset {0.target}`",
         lasts=BREAKER_LASTS,

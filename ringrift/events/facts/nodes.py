@@ -228,6 +228,17 @@ class BreakerOpened(Fact, subject="breaker.{target}.opened"):
     why: Text
 
 
+class BreakerEscalated(Fact, subject="breaker.{target}.escalated"):
+    """The probe of an open breaker failed: the next one is in `retry_seconds`. `tier` counts failed
+    probes up to the longest wait."""
+
+    target: Token
+    tier: Count
+    failures: Count
+    retry_seconds: Above0
+    why: Text
+
+
 class BreakerReset(Fact, subject="breaker.{target}.reset"):
     """`target` is used again, after a successful probe or by command."""
 

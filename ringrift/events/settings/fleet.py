@@ -28,6 +28,18 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     which compares it with itself"""
 
 
+class WorkMemory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Memory of a GPU, in GiB, without which a node does no work of a kind. A node that states none
+    works on its cores."""
+
+    training: kinds.NonNegativeFloat = 4.0
+    """an estimate: a network with its gradients, optimizer and batches"""
+    evaluation: kinds.NonNegativeFloat = 2.0
+    """an estimate: two networks and their batches"""
+    selfplay: kinds.NonNegativeFloat = 2.0
+    """an estimate: as evaluation"""
+
+
 class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How self-play is divided among configs, and work among nodes."""
 
@@ -78,6 +90,7 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     cost_ratio_max: kinds.PositiveFloat = 1.4
     """cost of a game on a node, relative to the fleet, above which it stands by. In
     `ops/fleet.toml` the costs are 0.2 to 0.7, 1.0, and 1.5 or more: the threshold is in the gap"""
+    vram_gib: WorkMemory = WorkMemory()
     configs_per_trainer: kinds.Positive = 4
     """one registered node per this many configs trains with priority"""
     preempt_seconds: kinds.PositiveFloat = 900.0
@@ -129,6 +142,20 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         caution=0.80, warning=0.95, critical=0.97, emergency=0.99, hysteresis=0.01
     )
     """share of the disk in use; most disks are three quarters full, so work stops later"""
+    breaker_failures_min: kinds.Positive = 10
+    """failures in a row that open a breaker while no other is open (requirement G17.14)"""
+    breaker_failures_max: kinds.Positive = 20
+    """the same while all of its kind are open"""
+    breaker_waits: Annotated[tuple[kinds.PositiveFloat, ...], Meta(min_length=1, max_length=8)] = (
+        *(10.0, 60.0, 300.0, 1800.0),
+    )
+    """time until an open breaker is probed, then after each failed probe: four tiers (requirements
+    G17.13, G17.17: first within 5 to 15 s)"""
+    ticket_waits: Annotated[tuple[kinds.PositiveFloat, ...], Meta(max_length=8)] = (
+        *(60.0, 120.0, 240.0),
+    )
+    """time until a failed ticket is tried again; after the last one it has failed for good
+    (requirement G09.03)"""
     dead_letter_retries: Annotated[int, Meta(ge=0, le=8)] = 4
     """automatic retries of a dead letter"""
     dead_letter_retry_seconds: kinds.PositiveFloat = 300.0
@@ -144,6 +171,7 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         kinds.rising(self, "node_suspected_seconds", "node_degraded_seconds", "node_lost_seconds")
+        kinds.rising(self, "breaker_failures_min", "breaker_failures_max")
 
 
 class AlertSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

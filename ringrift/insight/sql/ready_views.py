@@ -10,8 +10,14 @@ _WORK = """
 """
 _SUMS = "MAP(VARCHAR, DOUBLE)"
 _NODES = f"MAP(VARCHAR, STRUCT(cores BIGINT, players BIGINT, busy {_SUMS}, waited {_SUMS}))"
-PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS per_hour FROM node_registered GROUP BY node)"
-"""The hourly cost of each registered node, by its newest registration."""
+PRICES = """(
+    SELECT node, coalesce(arg_max(cost_per_hour, seq) FILTER (by_operator),
+                          arg_max(cost_per_hour, seq)) AS per_hour
+    FROM (SELECT node, cost_per_hour, seq, true AS by_operator FROM node_registered AS r WHERE NOT
+                 EXISTS (FROM node_unregistered AS u WHERE u.node = r.node AND u.seq > r.seq)
+          UNION ALL SELECT node, cost_per_hour, seq, false FROM node_described WHERE rented)
+    GROUP BY node)"""
+"""The hourly cost of each node, by its newest registration, else as it says itself."""
 
 READY_VIEWS: dict[str, str] = {
     # finished tickets, one per row
@@ -50,7 +56,7 @@ READY_VIEWS: dict[str, str] = {
                entry.value / total AS share
         FROM part ORDER BY time, node, used DESC, core_seconds DESC
     """,
-    # hours of work and their cost, NULL for a node that is not registered
+    # hours of work and their cost, NULL for a node without a price
     "cost": f"""
         SELECT config, node, work, sum(seconds) / 3600 AS hours, sum(games)::BIGINT AS games,
                count(*) AS tickets, sum(seconds / 3600 * per_hour) AS cost

@@ -40,6 +40,11 @@ COST = f"""
            time - to_microseconds((seconds * 1e6)::BIGINT) AS begun
     FROM work LEFT JOIN {PRICES} USING (node) WHERE config = $1 ORDER BY time
 """
+EFFICIENCY = """
+    SELECT time, elo_per_hour AS "Elo per hour", elo_per_node_hour AS "Elo per hour of a node",
+           coalesce(elo_per_cost, 'nan'::DOUBLE) AS "Elo per unit of currency"
+    FROM efficiency_measured WHERE config = $1 ORDER BY time
+"""
 ALLOCATION = f"""
     WITH span AS (
         SELECT min(time) AS low, greatest(epoch(max(time)) - epoch(min(time)), 60) / {BARS} AS step
@@ -109,8 +114,8 @@ def loss(connection: Connection, config: str, path: Path) -> None:
 
 
 def cost(connection: Connection, config: str, path: Path) -> None:
-    """Draw the accumulated cost of work over time, by kind; its hours if a node that did some is
-    not registered with its price."""
+    """Draw the accumulated cost of work over time, by kind; its hours if a node that did some
+    has no price."""
     found = _columns(connection, "finished work", config, COST)
     unit = "hours" if np.ma.is_masked(found["cost"]) else "cost"
     begun = found["begun"].min()
@@ -121,6 +126,18 @@ def cost(connection: Connection, config: str, path: Path) -> None:
             sums = [0.0, *np.where(found["work"] == work, found[unit], 0.0).cumsum()]
             axes.step(minutes, sums, where="post", color=colour, label=work)
         axes.set_ylim(bottom=0)
+        plots.legend(axes)
+
+
+def efficiency(connection: Connection, config: str, path: Path) -> None:
+    """Draw the Elo gained per hour, per hour of a node, and per unit of currency, over time."""
+    found = _columns(connection, "Elo gained for its cost", config, EFFICIENCY)
+    time = found.pop("time")
+    minutes, begun = (time - time[0]) / np.timedelta64(1, "m"), time[0].item()
+    with plots.figure(path, f"{config}: Elo gained", plots.since(begun), "Elo") as axes:
+        for colour, (name, gains) in zip(plots.WORK_COLOURS.values(), found.items(), strict=True):
+            if not np.isnan(gains).all():  # nodes that cost nothing
+                axes.plot(minutes, gains, "o-", ms=3, color=colour, label=name)
         plots.legend(axes)
 
 
@@ -138,7 +155,10 @@ def allocation(connection: Connection, config: str, path: Path) -> None:
         plots.legend(axes, ncol=3, loc="upper left", bbox_to_anchor=(0.0, -0.14))
 
 
-PLOTS = {"throughput": throughput, "loss": loss, "cost": cost, "allocation": allocation}
+PLOTS = {
+    **{"throughput": throughput, "loss": loss, "cost": cost, "allocation": allocation},
+    "efficiency": efficiency,
+}
 
 
 def _columns(connection: Connection, what: str, config: str, sql: str) -> dict[str, Any]:

@@ -11,7 +11,17 @@ from ringrift.errors import CommandError
 from ringrift.tools.bench.harness import Measured, Scope, machine, measure
 
 Subject = Literal[
-    "rules", "log", "search", "selfplay", "loop", "replay", "cluster", "web", "trust", "archive"
+    "rules",
+    "log",
+    "search",
+    "selfplay",
+    "loop",
+    "replay",
+    "cluster",
+    "web",
+    "trust",
+    "archive",
+    "deciders",
 ]
 """A module of this package; it is imported when it is measured."""
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)

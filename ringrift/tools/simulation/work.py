@@ -17,7 +17,6 @@ from ringrift.events.tickets import (
     config_of,
     kind_of,
 )
-from ringrift.runtime.work import RETRY_DELAYS_SECONDS
 from ringrift.tools.simulation import liars, workload
 from ringrift.tools.simulation.fleet import Fleet
 from ringrift.tools.simulation.nodes import SimulatedNode
@@ -116,8 +115,9 @@ def _failed(fleet: Fleet, node: SimulatedNode, ticket: Ticket) -> None:
     """Retry after a delay, then give up with a fact and a dead letter, as `ringrift.runtime.work`
     does."""
     tries, kind = fleet.queue.deliveries[ticket.ticket], kind_of(ticket)
-    if tries <= len(RETRY_DELAYS_SECONDS):
-        fleet.clock.call_later(RETRY_DELAYS_SECONDS[tries - 1], fleet.queue.give_back, ticket)
+    waits = fleet.settings.operation.ticket_waits
+    if tries <= len(waits):
+        fleet.clock.call_later(waits[tries - 1], fleet.queue.give_back, ticket)
         return
     fact = workload.failed(ticket, node.name, "simulated")
     fleet.write(fact, cause=ticket.cause, key=ticket.ticket)

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ringrift.cluster.fleet_view import fleet_state
 from ringrift.deciders.fleet.audits import Record
 from ringrift.events import Recorded, facts as f
-from ringrift.insight.fleet import fleet_state
 from ringrift.log import read
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.web.pages import shown, view_of

@@ -247,7 +247,29 @@ def test_a_missing_durable_consumer_shows_in_status(run: Any, system: Any) -> No
     assert "queue selfplay: its durable consumer selfplay is missing; the dispatcher" in run(
         "status"
     )
-    (queue,) = (it for it in run.json("status")["work"] if it["kind"] == "selfplay")
-    assert queue["missing"] == ["selfplay"]
+    assert _queue(run)["missing"] == ["selfplay"]
     on(system, restore)
     assert "is missing" not in run("status")
+
+
+def test_status_tells_how_long_tickets_wait(run: Any, system: Any) -> None:
+    async def put(log: JetStreamLog) -> None:
+        await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "old")
+        await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "new")
+
+    async def take(log: JetStreamLog) -> None:
+        while await log.next_ticket("selfplay", wait_seconds=1):
+            pass
+
+    assert _queue(run)["oldest_seconds"] is None
+    on(system, put)
+    assert 0.0 <= _queue(run)["oldest_seconds"] < 60.0
+    assert "selfplay 2 waiting for up to 0:00:" in run("status")
+    on(system, take)
+    assert _queue(run)["oldest_seconds"] is None, "they are in the hands of a worker"
+
+
+def _queue(run: Any) -> Any:
+    """The queue of self-play, as the status shows it."""
+    (found,) = (it for it in run.json("status")["work"] if it["kind"] == "selfplay")
+    return found

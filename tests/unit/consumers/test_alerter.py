@@ -92,6 +92,26 @@ async def test_a_receiver_that_recovers_gets_it_on_a_later_attempt(system: Syste
     assert not await system.facts(f.DeadLetterStored)
 
 
+async def test_a_receiver_that_fails_again_and_again_is_left_alone_until_a_probe_succeeds(
+    system: System,
+) -> None:
+    fails = True
+    receiver = Receiver(lambda alert: fails)
+    consumers = ("trainer", "rater", "planner", "exporter", "evaluator", "dispatcher")
+    await system.write(settings(), *(presence(False, name) for name in consumers))
+    async with acting(system, receiver):
+        opened, _ = await system.first(f.BreakerOpened)
+        tried = receiver.tried
+        escalated, _ = await system.first(f.BreakerEscalated)
+        assert receiver.tried == tried + 1, "one probe"
+        fails = False
+        system.loop.clock.seconds += escalated.retry_seconds
+        await system.first(f.BreakerReset)
+        await until(lambda: len(receiver.accepted) > len(consumers))  # one about the breaker too
+    assert (opened.target, escalated.target, escalated.tier) == ("webhook", "webhook", 1)
+    assert not await system.facts(f.DeadLetterStored), "an attempt that was not made is none"
+
+
 async def test_a_dead_letter_is_posted_again_on_request(system: System) -> None:
     refusing = Receiver(lambda alert: True)
     await system.write(settings(), presence(False))

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.system import System, running, until
 
+from ringrift.cluster.fleet_view import nodes_of
 from ringrift.consumers import monitor
 from ringrift.consumers.monitor import Known
 from ringrift.events import draft
@@ -24,7 +25,6 @@ from ringrift.events.facts import (
     NodePresenceChanged,
     UtilisationSampled,
 )
-from ringrift.insight.fleet import nodes_of
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.runtime.process import Process

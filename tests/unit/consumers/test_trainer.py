@@ -19,12 +19,11 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings
+from ringrift.events.settings import OperationSettings, TrainingSettings
 from ringrift.events.tickets import tickets_of
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import RETRY_DELAYS_SECONDS
 
 SETTINGS = Settings(training=TrainingSettings(batch=4, epochs=0.5, validation_fraction=0.0))
 
@@ -80,7 +79,7 @@ async def test_a_corrupt_shard_fails_at_once(system: System, process: Process) -
     async with running(trainer.main(process)):
         failed, _ = await system.first(TrainingFailed)
     assert failed.reason.startswith("ShardError: not a shard")
-    assert system.loop.time() - began < RETRY_DELAYS_SECONDS[0]
+    assert system.loop.time() - began < OperationSettings().ticket_waits[0]
 
 
 def test_what_a_training_refuses_is_not_tried_again() -> None:

@@ -8,6 +8,7 @@ from support.fleet_facts import ALL_SEEN, EVERYTHING, PLAYS, assigned, finished,
 from ringrift.deciders.fleet.assignment import DECIDER
 from ringrift.events.facts import NodeAssigned, TickRecorded
 from ringrift.events.settings import SchedulingSettings
+from ringrift.events.settings.fleet import WorkMemory
 
 
 @pytest.fixture
@@ -42,6 +43,24 @@ def test_every_node_does_all_it_may_without_cost_awareness(story, settings_chang
     life = story(DECIDER).given(settings_changed(scheduling=unaware), *ALL_SEEN)
     life.given(node("a1"), node("a2"), node("b", cost=9.0, kinds=PLAYS))
     assert assigned(life) == {"a1": EVERYTHING, "a2": EVERYTHING, "b": PLAYS}
+
+
+def test_a_node_gets_no_work_that_does_not_fit_its_memory(life):
+    life.given(node("a1", 0.1, vram_gib=3.0), node("b", vram_gib=0.0), node("s1", vram_gib=1.0))
+    assert assigned(life) == {"a1": PLAYS, "b": EVERYTHING, "s1": ()}
+    assert "1 GiB of VRAM are too little" in life.state.nodes["s1"].assignment.why
+
+
+def test_an_operator_says_how_much_memory_work_needs(story, settings_changed):
+    needs = SchedulingSettings(vram_gib=WorkMemory(training=40.0))
+    life = story(DECIDER).given(settings_changed(scheduling=needs), *ALL_SEEN)
+    life.given(node("a1", 0.1), node("b", 9.0, vram_gib=80.0))
+    assert assigned(life) == {"a1": PLAYS, "b": EVERYTHING}
+
+
+def test_a_node_with_too_little_memory_may_be_too_dear(life):
+    life.given(node("a1"), node("a2"), node("a3"), node("b", 4.0, vram_gib=3.0))
+    assert "times the fleet's mean" in life.state.nodes["b"].assignment.why
 
 
 def test_a_free_node_never_stands_by(life):

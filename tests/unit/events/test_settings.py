@@ -50,12 +50,18 @@ def test_every_setting_can_be_set_to_its_default_by_name() -> None:
             value = getattr(value, part)
         match value:
             case tuple():
-                text = ",".join(value)
+                text = ",".join(map(str, value))
             case str():
                 text = value
             case _:
                 text = json.dumps(value)
         assert load(from_arguments([f"{name}={text}"])) == Settings(), name
+
+
+@pytest.mark.parametrize(("text", "waits"), [("60", (60.0,)), ("5,60.5", (5.0, 60.5))])
+def test_a_list_of_numbers_is_set_by_name(text: str, waits: tuple[float, ...]) -> None:
+    settings = load(from_arguments([f"operation.ticket_waits={text}"]))
+    assert settings.operation.ticket_waits == waits
 
 
 def test_variables_of_a_process_are_not_settings() -> None:

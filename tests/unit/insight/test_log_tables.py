@@ -15,9 +15,12 @@ from ringrift.errors import CommandError
 from ringrift.events import REGISTRY
 from ringrift.events.facts import (
     DeadLetterStored,
+    EfficiencyMeasured,
     EvaluationScored,
     GameCompleted,
+    NodeDescribed,
     NodeRegistered,
+    NodeUnregistered,
     NodeUse,
     PipelinePaused,
     TrainingProgressed,
@@ -216,7 +219,61 @@ async def test_the_picture_of_elo_is_drawn(loop: TurningLoop, tmp_path: Path) ->
         await elo(loop.log, "square8_2p", tmp_path / "y.png")
 
 
-@pytest.mark.parametrize("what", sorted(PLOTS.keys() - {"loss"}))
+async def test_a_node_without_a_registration_has_the_price_that_it_names(
+    loop: TurningLoop, path: Path
+) -> None:
+    said = NodeDescribed(
+        node="n1",
+        provider="vast",
+        accelerator="a",
+        gpus=1,
+        cores=8,
+        vram_gib=24.0,
+        cost_per_hour=2.0,
+        kinds=("selfplay",),
+        rented=True,
+        version="1",
+    )
+    registered = NodeRegistered(
+        node="n1", provider="p", accelerator="a", vram_gib=1.0, cost_per_hour=3.0
+    )
+    for fact, price in (
+        (said, 2.0),
+        (registered, 3.0),
+        (NodeUnregistered(node="n1", why="given back"), 2.0),
+    ):
+        await loop.put(fact)
+        await refresh(loop.log, path)
+        rows = ask(path, "SELECT hours, cost FROM cost WHERE node = 'n1'")
+        assert rows
+        assert all(cost == pytest.approx(hours * price) for hours, cost in rows)
+
+
+async def test_the_elo_gained_for_its_cost_is_drawn(
+    loop: TurningLoop, path: Path, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        measured = EfficiencyMeasured(
+            config="hex8_2p",
+            hours=1.0,
+            node_hours=2.0,
+            cost=0.0,
+            elo_gained=10.0 * number,
+            elo_per_hour=10.0 * number,
+            elo_per_node_hour=5.0 * number,
+            elo_per_cost=None,
+            spent={},
+            settings_version=1,
+        )
+        await loop.put(measured, key=str(number))
+    await refresh(loop.log, path)
+    connection = open_tables(path)
+    PLOTS["efficiency"](connection, "hex8_2p", tmp_path / "x.png")
+    connection.close()
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("what", sorted(PLOTS.keys() - {"loss", "efficiency"}))
 async def test_pictures_are_drawn(path: Path, tmp_path: Path, what: str) -> None:
     connection = open_tables(path)
     PLOTS[what](connection, "hex8_2p", tmp_path / "x.png")

@@ -10,7 +10,13 @@ from support.games import recorded_game
 from support.loop_facts import exported, finished, promoted
 from support.system import System, selfplay_finished
 
-from ringrift.events.facts import NodeJoined, TrainingFailed, VelocityChanged
+from ringrift.events.facts import (
+    EfficiencyMeasured,
+    NodeJoined,
+    Spent,
+    TrainingFailed,
+    VelocityChanged,
+)
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.runtime import fleet_metrics
 from ringrift.runtime.fleet_metrics import Fleet, targets
@@ -53,6 +59,30 @@ async def test_the_newest_facts_of_a_config_are_measured(system: System, fleet: 
     assert value("ringrift_elo_velocity", "hex8_2p") is None, "unknown before a second network"
     assert value("ringrift_training_loss", "hex8_2p") == 2.5
     assert value("ringrift_validation_loss", "hex8_2p") is None
+
+
+async def test_costs_and_what_was_gained_for_them_are_measured(
+    system: System, fleet: Fleet
+) -> None:
+    measured = EfficiencyMeasured(
+        config="hex8_2p",
+        hours=2.0,
+        node_hours=4.0,
+        cost=8.0,
+        elo_gained=40.0,
+        elo_per_hour=20.0,
+        elo_per_node_hour=10.0,
+        elo_per_cost=5.0,
+        spent={"training": Spent(units=3, node_seconds=7200.0, cost=1.5)},
+        settings_version=1,
+    )
+    await system.write(measured)
+    value = (await fleet.metrics()).value
+    assert value("ringrift_elo_per_hour", "hex8_2p") == 20.0
+    assert value("ringrift_elo_per_node_hour", "hex8_2p") == 10.0
+    assert value("ringrift_elo_per_cost", "hex8_2p") == 5.0
+    assert value("ringrift_node_hours", "hex8_2p", "training") == 2.0
+    assert value("ringrift_cost", "hex8_2p", "training") == 1.5
 
 
 async def test_a_config_without_promotions_has_games_and_no_generation(

@@ -25,11 +25,12 @@ from ringrift.events.facts import (
     TrainingFailed,
     VoterDiskChanged,
 )
+from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log.errors import LogUnavailable
 from ringrift.runtime.heartbeat import relieve
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import RETRY_DELAYS_SECONDS, Drained, is_done, work
+from ringrift.runtime.work import Drained, is_done, work
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
@@ -86,7 +87,7 @@ async def test_failed_work_is_retried_then_recorded_and_dead_lettered(system: Sy
         await until(lambda: not system.queue.entries)
     waits = [after - before for before, after in pairwise(times)]
     assert worker.deliveries == [1, 2, 3, 4]
-    assert waits == pytest.approx(RETRY_DELAYS_SECONDS)
+    assert waits == pytest.approx(OperationSettings().ticket_waits)
     assert failure.reason == "RuntimeError: no luck"
     assert letter.failure_recorded
 

@@ -1,4 +1,5 @@
-"""The nodes of the fleet: what is known of each, whether it is there, and what it does and why."""
+"""The nodes of the fleet: what is known of each, whether it is there, and what it does and why; and
+what the strength of each config costs on them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from ringrift.deciders.fleet import costs
 from ringrift.deciders.fleet.assignment import DECIDER, FleetView
 from ringrift.deciders.fleet.placement import FleetNode
 from ringrift.deciders.kit import Context
@@ -17,11 +19,16 @@ from ringrift.log.protocol import Log
 FOLDED = (
     *(f.NodeRegistered, f.NodeDescribed, f.NodeUnregistered, f.NodeForgotten),
     *(f.NodeReserved, f.ReservationEnded, f.NodePresenceChanged, f.NodeAssigned),
-    *(f.BreakerOpened, f.BreakerReset, f.NodeQuarantined, f.NodeReleased),
+    *(f.BreakerOpened, f.BreakerEscalated, f.BreakerReset, f.NodeQuarantined, f.NodeReleased),
 )
 COLUMNS = (
     *("node", "provider", "accelerator", ">VRAM", ">cost/h"),
     *("known", "seen", "runs", "does", "why", "reserved"),
+)
+
+COST_COLUMNS = (
+    *("config", ">games", ">self-play h", ">training h", ">evaluation h", ">cost"),
+    *(">Elo", ">Elo/h", ">Elo/node h", ">Elo/cost"),
 )
 
 
@@ -109,3 +116,55 @@ def _shown(node: FleetNode, minute: int, version: str) -> NodeInFleet:
         reserved_until_minute=item.reserved_until_minute if reserved else 0,
         version=version,
     )
+
+
+class ConfigCosts(Struct, frozen=True, kw_only=True):
+    """Hours of nodes and money that a config spent so far, in all and by kind of work, the Elo of
+    its current network above the heuristic, and the Elo that it gained by the newest
+    `EfficiencyMeasured`: an hour, an hour of a node, and a unit of currency. None: not measured, or
+    its nodes cost nothing."""
+
+    config: str
+    games: int
+    node_hours: dict[str, float]
+    costs: dict[str, float]
+    cost: float
+    elo: float | None = None
+    elo_per_hour: float | None = None
+    elo_per_node_hour: float | None = None
+    elo_per_cost: float | None = None
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """The cells of a table with `COST_COLUMNS`."""
+        kinds = ("selfplay", "training", "evaluation")
+        hours = [f"{self.node_hours.get(kind, 0.0):,.2f}" for kind in kinds]
+        gains = (self.elo, self.elo_per_hour, self.elo_per_node_hour, self.elo_per_cost)
+        elo = ["-" if gain is None else f"{gain:,.1f}" for gain in gains]
+        return self.config, self.games, *hours, f"{self.cost:,.2f}", *elo
+
+
+async def costs_of(log: Log) -> list[ConfigCosts]:
+    """What each config has cost, and gained for it, in the order of their names."""
+    state = costs.DECIDER.initial()
+    async for event, meta in read.facts(log, *costs.DECIDER.reads):
+        state = costs.DECIDER.evolve(state, event, Context.of(meta))
+    measured = {
+        one.event.config: one.event for one in await read.latest_of_each(log, f.EfficiencyMeasured)
+    }
+    found = []
+    for config, item in sorted(state.configs.items()):
+        gain, spent = measured.get(config), item.spent
+        one = ConfigCosts(
+            config=config,
+            games=spent["selfplay"].units if "selfplay" in spent else 0,
+            node_hours={kind: part.node_seconds / 3600.0 for kind, part in spent.items()},
+            costs={kind: part.cost for kind, part in spent.items()},
+            cost=item.cost,
+            elo=item.points[-1].elo if item.points else None,
+            elo_per_hour=gain.elo_per_hour if gain else None,
+            elo_per_node_hour=gain.elo_per_node_hour if gain else None,
+            elo_per_cost=gain.elo_per_cost if gain else None,
+        )
+        found.append(one)
+    return found
