@@ -197,13 +197,19 @@ async def confirmed(
     return found
 
 
+def blank_servers(held: Sequence[Held]) -> list[str]:
+    """The servers that hold nothing while another holds the log and none that does leads."""
+    holders = [each.server for each in held if EVENTS in each.streams]
+    led = any(each.leader in holders for each in held)
+    return [each.server for each in held if holders and not led and not each.streams]
+
+
 def blank(held: Sequence[Held]) -> str:
-    """The servers that hold nothing although another holds the log, in a line with the remedy;
-    empty if that is not so."""
-    holders = {each.server: each.streams[EVENTS] for each in held if EVENTS in each.streams}
-    empty = [each.server for each in held if not each.streams]
-    if not holders or not empty or any(each.leader in holders for each in held):
+    """The blank servers in a line with the remedy; empty if there are none."""
+    empty = blank_servers(held)
+    if not empty:
         return ""
+    holders = {each.server: each.streams[EVENTS] for each in held if EVENTS in each.streams}
     holder = max(holders, key=lambda name: holders[name].last)
     names = " and ".join(empty)
     return (

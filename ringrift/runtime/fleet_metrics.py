@@ -5,6 +5,7 @@ Prometheus needs that cannot reach every node.
 most `NODES_MAX` nodes have metrics of their own."""
 
 import asyncio
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS
 from ringrift.events import facts as f, type_of
 from ringrift.log import read
+from ringrift.log.errors import Unreachable
+from ringrift.log.holdings import blank_servers, holdings
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
 from ringrift.runtime import fleet_processes
-from ringrift.runtime.cluster_view import ClusterView, cluster_view
+from ringrift.runtime.cluster_view import ClusterView, Voters, cluster_view, voters
 from ringrift.runtime.metrics import Metrics
 
 KEPT_SECONDS = 5.0
@@ -51,14 +54,21 @@ class Fleet:
         self._measuring = asyncio.Lock()
 
     async def metrics(self) -> Metrics:
-        """Every metric of the cluster. Raises StreamError."""
+        """Every metric of the cluster; only those of its voters without a quorum. Raises
+        StreamError."""
         async with self._measuring:  # requests that arrive meanwhile share the answer
             if self._measured is None or self._now() - self._measured[0] > KEPT_SECONDS:
                 self._measured = self._now(), await self._measure()
             return self._measured[1]
 
     async def _measure(self) -> Metrics:
-        metrics = Metrics()
+        metrics, quorum = Metrics(), await voters(self._log)
+        if quorum.level == "LOST":  # nothing else is answered
+            measure_quorum(metrics, quorum)
+            with contextlib.suppress(Unreachable):
+                held = await holdings(self._log.servers) or ()
+                metrics.set("ringrift_voters_blank", len(blank_servers(held)))
+            return metrics
         view = await cluster_view(self._log, now=self._now)
         beats = await Presence(self._log, self._now).all()
         await self._count()
@@ -106,11 +116,10 @@ class Fleet:
 
 def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
     """Set the metrics of the cluster."""
-    quorum_needs = view.voters // 2 + 1
-    metrics.set("ringrift_quorum_health_level", QUORUM_LEVELS.index(view.quorum))
-    metrics.set("ringrift_quorum_alive_voters", view.voters_alive)
-    metrics.set("ringrift_quorum_total_voters", view.voters)
-    metrics.set("ringrift_quorum_margin", view.voters_alive - quorum_needs)
+    measure_quorum(
+        metrics, Voters(leader=view.leader, voters=view.voters, alive=view.voters_alive)
+    )
+    metrics.set("ringrift_voters_blank", 0)
     metrics.set("ringrift_health_score", view.health.score)
     metrics.set("ringrift_health_level", HEALTH_LEVELS.index(view.health.level))
     metrics.set("ringrift_resilience_score", view.resilience.score)
@@ -136,6 +145,14 @@ def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
             metrics.set("ringrift_work_oldest_seconds", queue.oldest_seconds, queue.kind)
         if queue.last_ack_seconds is not None:
             metrics.set("ringrift_work_last_ack_age_seconds", queue.last_ack_seconds, queue.kind)
+
+
+def measure_quorum(metrics: Metrics, quorum: Voters) -> None:
+    """Set the metrics of the voters."""
+    metrics.set("ringrift_quorum_health_level", QUORUM_LEVELS.index(quorum.level))
+    metrics.set("ringrift_quorum_alive_voters", quorum.alive)
+    metrics.set("ringrift_quorum_total_voters", quorum.voters)
+    metrics.set("ringrift_quorum_margin", quorum.alive - (quorum.voters // 2 + 1))
 
 
 async def measure_configs(metrics: Metrics, log: Log) -> None:

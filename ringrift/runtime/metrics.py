@@ -83,6 +83,7 @@ _LIST = (
     _cluster("ringrift_quorum_alive_voters", "Voters that are current."),
     _cluster("ringrift_quorum_total_voters", "Configured voters."),
     _cluster("ringrift_quorum_margin", "Voters that may fail without losing the quorum."),
+    _cluster("ringrift_voters_blank", "Voters with empty disks beside one that holds the log."),
     _cluster("ringrift_health_score", "Health of the cluster, 0 to 1; warns below 0.85."),
     _cluster("ringrift_health_level", "0 CRITICAL, 1 DEGRADED, 2 WARNING, 3 HEALTHY."),
     _cluster("ringrift_resilience_score", "What the cluster can lose, 0 to 1; warns below 0.7."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from ringrift.log.errors import ServerError, StreamError, VoterAway
 from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.fleet_metrics import Fleet
 from ringrift.server.ensure import ensure
 from ringrift.server.voter import check
 
@@ -123,6 +125,7 @@ async def test_blank_voters_and_the_one_that_holds_the_log_are_named(tmp_path: P
         assert said in await eventually(lambda: named(log), WAIT_SECONDS_MAX)
         with pytest.raises(VoterAway, match=said):
             await ensure(log, replicas=2)
+        assert (await Fleet(log, time.time).metrics()).value("ringrift_voters_blank") == 2
 
 
 async def leader_of_nothing(log: JetStreamLog, count: int = 2) -> bool:

@@ -17,7 +17,10 @@ from ringrift.events.facts import (
     TrainingFailed,
     VelocityChanged,
 )
+from ringrift.log.errors import LogUnavailable
+from ringrift.log.holdings import Copy, Held
 from ringrift.log.presence import Heartbeat, Machine
+from ringrift.log.topology import EVENTS
 from ringrift.runtime import fleet_metrics
 from ringrift.runtime.fleet_metrics import Fleet, targets
 from ringrift.runtime.fleet_processes import merged
@@ -83,6 +86,23 @@ async def test_costs_and_what_was_gained_for_them_are_measured(
     assert value("ringrift_elo_per_cost", "hex8_2p") == 5.0
     assert value("ringrift_node_hours", "hex8_2p", "training") == 2.0
     assert value("ringrift_cost", "hex8_2p", "training") == 1.5
+
+
+async def test_without_a_quorum_the_voters_are_measured_and_blank_ones_counted(
+    system: System, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered(subject: str, *_: object, **__: object) -> dict[str, object]:
+        raise LogUnavailable(f"no answer to {subject}")
+
+    async def asked(servers: object) -> list[Held]:
+        log = {EVENTS: Copy(messages=172, first=1, last=172)}
+        return [Held("a", {}, leader="b"), Held("b", {}, leader="b"), Held("c", log)]
+
+    monkeypatch.setattr(system.log, "call", unanswered)
+    monkeypatch.setattr(fleet_metrics, "holdings", asked)
+    value = (await fleet.metrics()).value
+    assert value("ringrift_quorum_health_level") == 0
+    assert value("ringrift_voters_blank") == 2
 
 
 async def test_a_config_without_promotions_has_games_and_no_generation(
