@@ -10,6 +10,8 @@ relative to the directory that the server is started in, that of `nats.conf`.
 
 import json
 import re
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from msgspec import Struct
@@ -33,8 +35,11 @@ PAYLOAD_BYTES_MAX = 8 * MIB
 PENDING_BYTES_MAX = 64 * MIB
 """unsent bytes of one client: four bulk pulls of 12 MB, with room to spare"""
 FILE_STORE_BYTES_MAX = 1024**4
-"""the disk is the limit. The default, three quarters of what is free at the start, would shrink
-with every restart"""
+"""where nothing looks at the disk. The server's default, three quarters of what is free at the
+start, would shrink with every restart"""
+FILE_STORE_SHARE = 0.98
+"""of the disk, for all streams: more is refused, before the disk is full"""
+_FILE_STORE = re.compile(r"(?<=max_file_store: )\S+")
 SYNC_INTERVAL = "always"
 """each acknowledged message is on the disk, also after a power cut. The default syncs every two
 minutes and loses what came since. A batch costs four syncs whatever its size, a single message one
@@ -61,8 +66,8 @@ write_deadline: {WRITE_DEADLINE}
 
 jetstream {{
   store_dir: $store
-  # The disk is the limit. The default, three quarters of what is free at the start, would shrink
-  # with every restart.
+  # Most of the disk: `ringrift voter check` and `up` write it here. The server's default, three
+  # quarters of what is free at the start, would shrink with every restart.
   max_file_store: {FILE_STORE_BYTES_MAX // 1024**4}TB
   # Each acknowledged message is on the disk, also after a power cut. The default syncs every two
   # minutes and loses what came since. A batch costs four syncs whatever its size, a single message
@@ -142,6 +147,12 @@ def server_conf(voter: Voter) -> str:
     settings = voter.settings() | {"store": voter.store}
     lines = [f"{name}: {_as_text(value)}\n" for name, value in settings.items()]
     return SHIPPED_CONF.replace(_INCLUDES, "".join(lines))
+
+
+def fitted(conf: str, store: Path) -> str:
+    """The text of `nats.conf` with a limit of all streams that follows the disk of the store."""
+    place = next(path for path in (store, *store.absolute().parents) if path.exists())
+    return _FILE_STORE.sub(str(int(disk_usage(place).total * FILE_STORE_SHARE)), conf)
 
 
 def as_json(settings: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from ringrift.log.errors import AnotherInstance, DiskFull, PortInUse, ServerError
 from ringrift.server import address as addresses, reserve
 from ringrift.server.binary import end_with_parent, find_binary
-from ringrift.server.configuration import Voter, server_conf
+from ringrift.server.configuration import Voter, fitted, server_conf
 from ringrift.server.voter import check
 
 READY_SECONDS_MAX = 60.0
@@ -150,6 +150,7 @@ class EmbeddedServer:
         config = self.data / CONF_FILE
         storage = str((self.data / "nats").resolve())
         text = server_conf(Voter(store=storage, port=port, monitor_port=None))
+        text = fitted(text, self.data)
         config.write_text(text, encoding="utf-8", errors="surrogateescape")
         _, store = check(self.data, conf=CONF_FILE)
         if (store / reserve.FILE).exists():

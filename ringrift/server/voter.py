@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from ringrift.log.errors import ServerError
 from ringrift.log.holdings import CLUSTER, DISK_USED
 from ringrift.server.conf_text import read_conf
-from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json
+from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json, fitted
 
 IDENTITY_FILE, STAMP_FILE = "ops/identity.json", "ringrift.json"
 GLOBAL_ACCOUNT, SYSTEM_ACCOUNT = "$G", "$SYS"
@@ -60,7 +60,8 @@ class Made(Struct, frozen=True):
 
 def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Identity, Path]:
     """Compare the configuration in `home` with the stamp of its store, write the stamp if the store
-    is used for the first time, and return the identity and the store.
+    is used for the first time, set the limit of a voter's streams by the size of its disk, and
+    return the identity and the store. No server runs on it.
 
     `empty` says that the store may be empty although the voter is not new. Raises ServerError with
     what would be lost."""
@@ -88,7 +89,15 @@ def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Id
             _write_stamp(store, identity)
         if made and made.new:
             write_made(home, replace(made, new=False))
+        if identity.clustered:
+            _fit(home / conf, store)
     return identity, store
+
+
+def _fit(conf: Path, store: Path) -> None:
+    text = conf.read_text(errors="surrogateescape")
+    if (fit := fitted(text, store)) != text:
+        _write(conf, fit.encode(errors="surrogateescape"), like=conf.stat())
 
 
 def contradiction(now: Identity, stamp: Identity) -> str:

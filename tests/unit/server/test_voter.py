@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from ringrift.cluster.files import parse_nodes, write_cluster
 from ringrift.errors import CommandError
 from ringrift.log.errors import ServerError
+from ringrift.server import configuration
 from ringrift.server.accounts import Accounts
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import VOTER_FILE
@@ -205,3 +207,19 @@ def test_the_use_of_the_disk_is_noted_in_hundredths(home: Path) -> None:
     (home / VOTER_FILE).write_text("server_name: a\n")
     with pytest.raises(ServerError, match="how full the disk is cannot be noted"):
         note_disk(home, 0.5)
+
+
+def test_the_limit_of_all_streams_follows_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cluster(tmp_path, parse_nodes(NODES), users=True, tls=False)
+    home = tmp_path / "voters" / "a"
+    assert "max_file_store: 1TB" in (home / "nats.conf").read_text()
+    for size in (4 * 10**12, 10**11):
+        monkeypatch.setattr(configuration, "disk_usage", lambda _, size=size: Disk(size))
+        check(home)
+        assert read_conf(home / "nats.conf")["jetstream"]["max_file_store"] == str(size // 100 * 98)
+
+
+class Disk(NamedTuple):
+    total: int
