@@ -7,50 +7,33 @@ CHAOS_SEEDS (10) and CHAOS_ROUNDS (20) are the numbers of plans and of faults in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
 from chaos import servers
 from chaos.disks import unavailable
+from chaos.processes import SETTLE_SECONDS_MAX, Worker, keep_running, loop, others_broken, settled
 from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, inject, recovered
 from chaos.table import Row
 from chaos.writers import HastyWriter, Writer, watch_leader, writing
 from simulator import checker
 from simulator.broken import forgotten
 from simulator.checker import Sample
-from simulator.workload import DECIDERS, HELD, MAINS, MODELS, VERDICTS
+from simulator.workload import MAINS
 from support.waiting import eventually
 
 from ringrift.deciders.loop import selfplay
 from ringrift.events import Draft, Fact
 from ringrift.events.facts import SelfplayPlanned
-from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime import decide as deciding
-from ringrift.runtime.folds import Folded
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import cancel
 
-SETTLE_SECONDS_MAX = 180.0
-RESTART_SECONDS = 0.5
 SEEDS_LONG = int(os.environ.get("CHAOS_SEEDS", "10"))
 ROUNDS_LONG = int(os.environ.get("CHAOS_ROUNDS", "20"))
-
-
-class Worker(Process):
-    """A real process that keeps samples of its folds."""
-
-    def __init__(self, name: str, node: str, log: JetStreamLog, samples: list[Sample]) -> None:
-        super().__init__(name, node, log)
-        self._samples = samples
-
-    def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
-        super().folded(seq, folds)
-        self._samples += [Sample(name, seq, fold.fold_hash) for name, fold in folds.items()]
 
 
 class ForgetfulWorker(Worker):
@@ -61,71 +44,24 @@ class ForgetfulWorker(Worker):
         return super().draft(fact, cause=cause, key=own)
 
 
-async def keep_running(
-    url: str,
-    name: str,
-    consumer: str,
-    main: Callable[[Process], Awaitable[None]],
-    samples: list[Sample],
-    kind: type[Worker] = Worker,
-) -> None:
-    """Run a process, and start it again when the log was away for too long, as a supervisor
-    does."""
-    life = 0
-    while True:
-        life += 1
-        with contextlib.suppress(StreamError):
-            log = await JetStreamLog.open(url, name=name)
-            try:
-                await main(kind(consumer, f"{name}-{life}", log, samples))
-            finally:
-                await log.close()
-        await asyncio.sleep(RESTART_SECONDS)
-
-
-async def settled(log: JetStreamLog) -> checker.History:
-    """The history once every network has its verdict, every ticket its outcome, and the queue is
-    empty."""
-
-    async def complete() -> checker.History | None:
-        found = await checker.history(log)
-        verdicts = sum(isinstance(event, VERDICTS) for event, _ in found["EVENTS"])
-        done = verdicts == len(MODELS) and not checker.undone(found)
-        return found if done and not await log.queued() else None
-
-    found = await eventually(complete, SETTLE_SECONDS_MAX, every_seconds=1.0)
-    assert found is not None
-    return found
-
-
 async def survive(data: Path, seed: int, kinds: list[str], rows: list[Row]) -> None:
     """Run the processes under faults of these kinds, and check the history."""
     plan, samples, leaderless = random.Random(seed), list[Sample](), [0.0]
     async with (
         servers.cluster(data, disks=bool(set(kinds) & DISK_KINDS.keys())) as made,
-        asyncio.TaskGroup() as tasks,
+        loop(made.cluster.url, samples),
     ):
-        url = made.cluster.url
-        running = [tasks.create_task(watch_leader(url, leaderless))]
-        for name, main in MAINS.items():
-            running.append(tasks.create_task(keep_running(url, name, *main, samples)))
-        async with writing(url) as writers:
+        watching = asyncio.create_task(watch_leader(made.cluster.url, leaderless))
+        async with writing(made.cluster.url) as writers:
             for kind in kinds:
                 await asyncio.sleep(plan.uniform(*CALM_SECONDS))
                 await inject(made, kind, plan)
                 await recovered(made.log)
         found = await settled(made.log)
-        for task in running:
-            task.cancel()
-    events, ledgers = found["EVENTS"], [writer.acknowledged for writer in writers]
+        await cancel(watching)
+    ledgers = [writer.acknowledged for writer in writers]
     lost, doubled = checker.lost(found, ledgers, at_seq=True), checker.doubled(found)
-    others = [
-        *checker.disordered(ledgers),
-        *checker.uncaused(found),
-        *checker.overheld(events, HELD),
-    ]
-    for decider in DECIDERS:
-        others += checker.misdecided(events, decider, samples, until=events[-1].meta.seq)
+    others = others_broken(found, ledgers, samples)
     row = Row(
         f"seed {seed}",
         Counter(kinds),
