@@ -45,8 +45,9 @@ async def repair(*, source: Source = HERE) -> int:
                 f"that {CREDENTIALS} names; `ringrift cluster init` wrote it"
             )
         for damage in found:
-            complain(f"{damage}; repairing it")
-            await repaired(log, damage)
+            complain(f"{damage}" if damage.idle else f"{damage}; repairing it")
+            if not damage.idle:
+                await repaired(log, damage)
         left = await look_twice(log) or []
     print("\n".join(map(str, left)) or "all copies of all streams hold the same")
     return 1 if left else 0

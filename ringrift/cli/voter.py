@@ -14,13 +14,14 @@ def check(*, directory: Path = Path(), empty: bool = False) -> None:
     """Compare a voter's configuration with its store before its server starts.
 
     A server deletes all streams of a store that it does not take for its own, for example after
-    its name was changed. The exit status is 1 if it would.
+    its name was changed. The exit status is 1 if it would. Damaged Raft snapshots, with which a
+    server takes no part in a stream, are set aside: it gets what it lacks from the others.
 
     Args:
         directory: The folder with the voter's nats.conf.
         empty: The store may be empty: its disk was replaced, and the other voters have the log.
     """
-    identity, store = voter.check(directory, empty=empty)
+    identity, store = voter.check(directory, empty=empty, report=complain)
     if identity.clustered:
         if text := reserve.keep(store):
             complain(text)

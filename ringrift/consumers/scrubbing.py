@@ -23,6 +23,8 @@ from ringrift.server.repair import repair
 SCRUB_SECONDS = 30.0
 REPAIR_AGAIN_SECONDS = 600.0
 """after an attempt that failed"""
+START_SECONDS_MAX = 60.0
+"""after which a voter that takes no part in a stream is reported: it may be reading its disk"""
 REPAIRER = "repairer"
 RECORDED = (f.ReplicaDamaged, f.ReplicaRepaired, f.VoterDiskChanged)
 
@@ -34,6 +36,8 @@ class Scrubber:
     def __init__(self, process: Process, fence: Expect) -> None:
         self._process, self._fence = process, fence
         self.known: dict[tuple[str, str], float | None] = {}
+        self.idle: dict[tuple[str, str], float] = {}
+        """since when a voter takes no part in a stream"""
         self.tiers: dict[str, f.Tier] = {}
         """of the disks of voters, unless normal"""
 
@@ -49,6 +53,7 @@ class Scrubber:
 
     async def take(self, found: Sequence[Damage]) -> None:
         """Record the damages that were found or are gone, and repair what is due."""
+        found = self._lasting(found)
         self._process.metrics.set("ringrift_replicas_damaged", len(found))
         damaged = {(each.stream, each.server) for each in found}
         for stream, voter in sorted(self.known.keys() - damaged):
@@ -63,10 +68,20 @@ class Scrubber:
                     messages=damage.messages,
                     whole=damage.whole,
                     last=damage.last,
+                    idle=damage.idle,
                 )
                 await self._append(fact, damage.stream)
                 self.known[key] = None
-            await self._repair(damage)
+            if not damage.idle:  # a new copy would be idle too: its server has to start again
+                await self._repair(damage)
+
+    def _lasting(self, found: Sequence[Damage]) -> list[Damage]:
+        """Damages without the copies of a voter that may just be starting."""
+        now = self._process.clock.monotonic()
+        idle = [(each.stream, each.server) for each in found if each.idle]
+        self.idle = {key: self.idle.get(key, now) for key in idle}
+        starting = {key for key, since in self.idle.items() if now - since < START_SECONDS_MAX}
+        return [each for each in found if (each.stream, each.server) not in starting]
 
     async def _repair(self, damage: Damage) -> None:
         key, now = (damage.stream, damage.server), self._process.clock.monotonic()

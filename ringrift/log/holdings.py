@@ -6,7 +6,7 @@ log while others came back with empty disks."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,8 @@ from ringrift.log.topology import EVENTS, GAMES, STREAMS, WORK
 QUIET_SECONDS = 0.5
 """after the last answer; servers of one cluster answer within milliseconds"""
 ANSWER_SECONDS_MAX = 3.0
+IDLE_SECONDS = 10.0
+"""a copy that its leader has not heard of for this time takes no part; elections take 4 to 9 s"""
 LOOKS, LOOK_SECONDS = 3, 1.0
 SCRUBBER = "scrubber"
 DISK_USED, CLUSTER = "disk_used", "cluster"
@@ -57,8 +59,8 @@ class Held(Struct, frozen=True):
     streams: Mapping[str, Copy]
     leader: str = ""
     """of the cluster, as far as this server knows"""
-    led: frozenset[str] = frozenset()
-    """streams that this server leads"""
+    led: Mapping[str, frozenset[str]] = {}
+    """streams that this server leads, and the servers of other copies that do not answer it"""
     members: Mapping[str, bool] = {}
     """servers of the cluster, and whether each takes part, as far as this server knows"""
     disk: float | None = None
@@ -77,7 +79,17 @@ class Damage(Struct, frozen=True, order=True):
     """messages of the other copy"""
     last: int
 
+    idle: bool = False
+    """the server takes no part in the stream, as for a moment after its start; it may still hold
+    what it had"""
+
     def __str__(self) -> str:
+        if self.idle:
+            return (
+                f"voter {self.server} takes no part in {self.stream}: it starts, its disk is full, "
+                "or files of its copy are damaged; once there is room, restart its server, after "
+                "`ringrift voter check`"
+            )
         lost = f"{self.whole - self.messages:,} of {self.whole:,} messages"
         return f"voter {self.server} has lost {lost} of {self.stream}, which ends with {self.last}"
 
@@ -142,14 +154,19 @@ async def _asked(client: Client) -> list[Held]:
 
 def _held(answer: Mapping[str, Any]) -> Held:
     name, data = str(answer["server"]["name"]), answer.get("data") or {}
-    streams, led = {}, set()
+    streams, led = {}, {}
     for account in data.get("account_details") or ():
         for stream in account.get("stream_detail") or ():
             state = stream["state"]
             copy = Copy(state["messages"], state["first_seq"], state["last_seq"])
             streams[str(stream["name"])] = copy
-            if (stream.get("cluster") or {}).get("leader") == name:
-                led.add(str(stream["name"]))
+            cluster = stream.get("cluster") or {}
+            if cluster.get("leader") == name:
+                led[str(stream["name"])] = frozenset(
+                    str(peer["name"])
+                    for peer in cluster.get("replicas") or ()
+                    if not peer.get("current") and _silent(peer)
+                )
     meta = data.get("meta_cluster") or {}
     members = {
         str(peer["name"]): bool(peer.get("current")) and not peer.get("offline")
@@ -160,14 +177,21 @@ def _held(answer: Mapping[str, Any]) -> Held:
     disk = None
     with contextlib.suppress(KeyError, msgspec.ValidationError):  # not noted, or by hand
         disk = msgspec.convert(metadata[DISK_USED], Share, strict=False)
-    cluster = str(metadata.get(CLUSTER) or "")
-    return Held(name, streams, leader, frozenset(led), members | {name: True}, disk, cluster)
+    identity = str(metadata.get(CLUSTER) or "")
+    return Held(name, streams, leader, led, members | {name: True}, disk, identity)
+
+
+def _silent(peer: Mapping[str, Any]) -> bool:
+    """Whether the leader has not heard of a copy for long, or never (0)."""
+    return not 0 < int(peer.get("active", 0)) / 1e9 <= IDLE_SECONDS
 
 
 def damages(held: Sequence[Held]) -> list[Damage]:
-    """Copies that hold less than another copy of the same stream. Streams from which messages are
-    deleted are compared where their copies end with the same sequence."""
-    found = []
+    """Copies that hold less than another copy of the same stream, and those of servers that run and
+    take no part in it. Streams from which messages are deleted are compared where their copies end
+    with the same sequence."""
+    found = list(_idle(held))
+    known = {(each.stream, each.server) for each in found}
     for stream in COMPARED:
         copies = {each.server: each.streams[stream] for each in held if stream in each.streams}
         for server, copy in copies.items():
@@ -177,10 +201,21 @@ def damages(held: Sequence[Held]) -> list[Damage]:
                 if stream in NEVER_DELETED or other.last == copy.last
             ]
             least = min(other.lacking for other in others)
-            if copy.lacking > least:
+            if copy.lacking > least and (stream, server) not in known:
                 whole = copy.last - least
                 found.append(Damage(stream, server, copy.messages, whole, copy.last))
     return sorted(found)
+
+
+def _idle(held: Sequence[Held]) -> Iterator[Damage]:
+    for leader in held:
+        for stream, silent in leader.led.items():
+            whole = leader.streams[stream]
+            for each in held if whole.messages else ():
+                if each.server in silent:
+                    copy = each.streams.get(stream, Copy(0, 0, 0))
+                    count = min(copy.messages, whole.messages)
+                    yield Damage(stream, each.server, count, whole.messages, whole.last, idle=True)
 
 
 async def confirmed(

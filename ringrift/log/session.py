@@ -13,7 +13,7 @@ from typing import Any
 
 from ringrift.log import api
 from ringrift.log.entry import Entry
-from ringrift.log.errors import LogRewound, ServerRefused, Unreachable
+from ringrift.log.errors import LogRewound, ServerRefused, StreamMissing, Unreachable
 from ringrift.log.wire import RawMessage, Wire, WireClosed
 
 PULLS = 4
@@ -88,7 +88,12 @@ class Session:
         request = {"stream_name": self._stream, "config": config, "action": "create"}
         subject = f"CONSUMER.CREATE.{self._stream}.{self._consumer}"
         with _session_lost():
-            created = await api.call(self._wire.call, subject, request)
+            try:
+                created = await api.call(self._wire.call, subject, request)
+            except StreamMissing as error:
+                await api.stream_state(self._wire.call, self._stream)  # unless no voter has it
+                text = f"a voter that should hold {self._stream} takes no part in it"
+                raise SessionLost(f"{text}: `ringrift doctor` names it") from error
             self.server = created.get("cluster", {}).get("leader", "")
             for _ in range(PULLS):
                 self._pull()

@@ -116,9 +116,7 @@ class Fleet:
 
 def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
     """Set the metrics of the cluster."""
-    measure_quorum(
-        metrics, Voters(leader=view.leader, voters=view.voters, alive=view.voters_alive)
-    )
+    measure_quorum(metrics, Voters(leader=view.leader, voters=view.voters, alive=view.voters_alive))
     metrics.set("ringrift_voters_blank", 0)
     metrics.set("ringrift_health_score", view.health.score)
     metrics.set("ringrift_health_level", HEALTH_LEVELS.index(view.health.level))

@@ -15,7 +15,7 @@ import hashlib
 import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +23,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringrift.log.diagnostics import logger
 from ringrift.log.errors import ServerError
 from ringrift.log.holdings import CLUSTER, DISK_USED
+from ringrift.server import raft_snapshots
 from ringrift.server.conf_text import read_conf
 from ringrift.server.configuration import CONF_FILE, VOTER_FILE, as_json, fitted
 
@@ -58,10 +60,17 @@ class Made(Struct, frozen=True):
     new: bool = True
 
 
-def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Identity, Path]:
+def check(
+    home: Path,
+    *,
+    conf: str = CONF_FILE,
+    empty: bool = False,
+    report: Callable[[str], None] = lambda text: logger().warning("voter", text=text),
+) -> tuple[Identity, Path]:
     """Compare the configuration in `home` with the stamp of its store, write the stamp if the store
-    is used for the first time, set the limit of a voter's streams by the size of its disk, and
-    return the identity and the store. No server runs on it.
+    is used for the first time, set the limit of a voter's streams by the size of its disk, set
+    damaged Raft snapshots aside and report them, and return the identity and the store. No server
+    runs on it.
 
     `empty` says that the store may be empty although the voter is not new. Raises ServerError with
     what would be lost."""
@@ -91,6 +100,8 @@ def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Id
             write_made(home, replace(made, new=False))
         if identity.clustered:
             _fit(home / conf, store)
+            for line in raft_snapshots.set_aside(store):
+                report(line)
     return identity, store
 
 

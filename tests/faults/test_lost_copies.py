@@ -8,20 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 from chaos import servers
 from chaos.servers import recovered
-from support.clusters import event
+from support.clusters import content, event
 from support.voters import voters
 from support.waiting import eventually, insist
 
 from ringrift.cli.main import main
+from ringrift.cluster.doctor.system import system_findings
 from ringrift.consumers.verification.streams import differing_copies
 from ringrift.log.errors import ServerError, StreamError, VoterAway
-from ringrift.log.holdings import blank, holdings
+from ringrift.log.holdings import blank, damages, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.fleet_metrics import Fleet
@@ -128,6 +130,39 @@ async def test_blank_voters_and_the_one_that_holds_the_log_are_named(tmp_path: P
         assert (await Fleet(log, time.time).metrics()).value("ringrift_voters_blank") == 2
 
 
+@pytest.mark.slow
+async def test_a_voter_that_takes_no_part_is_named_and_a_checked_start_repairs_it(
+    tmp_path: Path,
+) -> None:
+    async with voters(tmp_path) as (made, log):
+        await log.append_each([event(number) for number in range(EVENTS_WRITTEN)])
+        await eventually(lambda: everywhere(log), WAIT_SECONDS_MAX)
+        # given damaged Raft snapshots, and a server that was started without the check
+        await made.stop("c", by=signal.SIGTERM)
+        for path in made.store("c").glob("jetstream/*/_js_/S-*/snapshots/*"):
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+        await made.start("c", checked=False)
+        # then it is named, and everything can be read
+        assert EVENTS in await eventually(lambda: idle(log, "c"), WAIT_SECONDS_MAX)
+        findings = [finding.text async for finding in system_findings(log)]
+        assert any(text.startswith("voter c takes no part in EVENTS: ") for text in findings)
+        for _ in range(6):
+            assert len(await content(log, EVENTS)) == EVENTS_WRITTEN
+        # when it starts again, as its unit would
+        await made.stop("c", by=signal.SIGTERM)
+        await made.start("c")
+        await log.append_each([event(EVENTS_WRITTEN)])
+        # then its copies are whole again
+        await eventually(lambda: everywhere(log, EVENTS_WRITTEN + 1), WAIT_SECONDS_MAX)
+        assert await idle(log, "c") == set()
+
+
+async def idle(log: JetStreamLog, name: str) -> set[str]:
+    """The streams that a voter takes no part in."""
+    found = damages(await holdings(log.servers) or ())
+    return {each.stream for each in found if each.server == name and each.idle}
+
+
 async def leader_of_nothing(log: JetStreamLog, count: int = 2) -> bool:
     held = await holdings(log.servers) or ()
     return len(held) == count and all(each.leader and not each.streams for each in held)
@@ -137,9 +172,9 @@ async def named(log: JetStreamLog) -> str:
     return blank(await holdings(log.servers) or ())
 
 
-async def everywhere(log: JetStreamLog) -> bool:
+async def everywhere(log: JetStreamLog, count: int = EVENTS_WRITTEN) -> bool:
     held = await holdings(log.servers) or ()
-    return [each.streams[EVENTS].messages for each in held] == [EVENTS_WRITTEN] * 3
+    return [each.streams[EVENTS].messages for each in held if each.streams] == [count] * 3
 
 
 @pytest.mark.slow

@@ -184,7 +184,8 @@ async def damaged_copies(log: Log) -> AsyncIterator[Problem]:
     if text := blank(held):
         yield Problem("stream", EVENTS, "fail", text)
     for damage in await confirmed(lambda: _asked(log)):
-        yield Problem("stream", damage.stream, "fail", f"{damage}; {COPY_REMEDY}")
+        level: Level = "warn" if damage.idle else "fail"  # that voter may be starting
+        yield Problem("stream", damage.stream, level, f"{damage}; {COPY_REMEDY}")
 
 
 async def _asked(log: Log) -> list[Held]:

@@ -85,12 +85,7 @@ RULES = (
         "{0.failures} losses or differences: see `ringrift verify`",
     ),
     _failure(
-        "replica damaged",
-        (f.ReplicaDamaged,),
-        (f.ReplicaRepaired,),
-        "holds {0.messages:,} of {0.whole:,} messages of {0.stream}: look at that disk; it is "
-        "repaired from a whole copy, or by `ringrift cluster repair`",
-        item=("stream",),
+        "replica damaged", (f.ReplicaDamaged,), (f.ReplicaRepaired,), "{0.advice}", item=("stream",)
     ),
     _failure(
         "voter disk short",

@@ -6,13 +6,28 @@ from ringrift.events.facts.vocabulary import Count, Fact, Positive, Share, Text,
 
 class ReplicaDamaged(Fact, subject="replica.{voter}.damaged"):
     """The copy of `stream` on `voter` holds `messages` where another holds `whole`, both up to
-    sequence `last`: the disk changed bytes that were written."""
+    sequence `last`: the disk changed bytes that were written. Or it is `idle`: the server runs and
+    takes no part in the stream."""
 
     voter: Token
     stream: Text
     messages: Count
     whole: Positive
     last: Positive
+    idle: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What is wrong and what to do."""
+        if self.idle:
+            return (
+                f"takes no part in {self.stream}: look at that disk, and restart the server, after "
+                "`ringrift voter check`"
+            )
+        return (
+            f"holds {self.messages:,} of {self.whole:,} messages of {self.stream}: look at that "
+            "disk; it is repaired from a whole copy, or by `ringrift cluster repair`"
+        )
 
 
 class ReplicaRepaired(Fact, subject="replica.{voter}.repaired"):

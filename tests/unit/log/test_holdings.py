@@ -35,6 +35,18 @@ def test_streams_with_deletions_are_compared_at_the_same_end() -> None:
     assert damages(held("KV_leases", a=HOLE, b=WHOLE)) == []
 
 
+def test_the_copy_of_a_server_that_takes_no_part_is_damaged() -> None:
+    leader = Held("b", {EVENTS: WHOLE, GAMES: WHOLE}, led={EVENTS: frozenset("ac")})
+    behind = Held("a", {EVENTS: Copy(880, 1, 880)})
+    found = damages([behind, leader, Held("c", {}), Held("d", {})])
+    assert [(each.server, each.messages, each.idle) for each in found] == [
+        ("a", 880, True),
+        ("c", 0, True),
+    ]
+    assert str(found[1]).startswith("voter c takes no part in EVENTS: ")
+    assert damages([leader]) == [], "the others do not answer"
+
+
 async def test_a_message_on_its_way_is_no_damage() -> None:
     looks = iter([held(EVENTS, a=HOLE, b=WHOLE), held(EVENTS, a=WHOLE, b=WHOLE)])
 

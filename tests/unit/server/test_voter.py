@@ -223,3 +223,16 @@ def test_the_limit_of_all_streams_follows_the_disk(
 
 class Disk(NamedTuple):
     total: int
+
+
+def test_check_sets_damaged_snapshots_aside(home: Path) -> None:
+    said: list[str] = []
+    check(home, report=said.append)
+    assert said == []
+    (group,) = (home / ".ringrift" / "nats" / "jetstream").glob("*/_js_")
+    snapshot = group / "S-R3F-abc" / "snapshots" / "snap.1.2"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.write_bytes(bytes(100))
+    check(home, report=said.append)
+    assert len(said) == 1
+    assert not snapshot.exists()
