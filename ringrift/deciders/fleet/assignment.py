@@ -36,6 +36,7 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """when the breakers that are open were opened, by target"""
     quarantined: tuple[str, ...] = ()
     """nodes that an audit quarantined"""
+    rented: tuple[str, ...] = ()
     play: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
@@ -96,11 +97,16 @@ def unregistered(state: FleetView, fact: f.NodeUnregistered) -> FleetView:
 
 
 @DECIDER.evolves
+def rented(state: FleetView, fact: f.NodeRented) -> FleetView:
+    return replace(state, rented=(*state.rented, fact.node))
+
+
+@DECIDER.evolves
 def forgotten(state: FleetView, fact: f.NodeForgotten | f.NodeReturned) -> FleetView:
-    if fact.node in state.joined:
+    if isinstance(fact, f.NodeForgotten) and fact.node in state.joined:
         return state
-    left = {name: node for name, node in state.nodes.items() if name != fact.node}
-    return replace(state, nodes=left)
+    nodes = {name: node for name, node in state.nodes.items() if name != fact.node}
+    return replace(state, nodes=nodes, rented=tuple(n for n in state.rented if n != fact.node))
 
 
 @DECIDER.evolves
@@ -248,6 +254,7 @@ def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {
         reserved={name for name, node in nodes.items() if node.reserved(state.minute)},
         slowness={name: found[sort] for name, sort in sorts.items()},
         settings=scheduling,
+        rented=frozenset(state.rented),
     )
 
 

@@ -93,7 +93,8 @@ def assigned(state: Nodes, fact: f.NodeAssigned) -> Nodes:
 @DECIDER.evolves
 def forgotten(state: Nodes, fact: f.NodeForgotten | f.NodeReturned) -> Nodes:
     node = state.nodes.get(fact.node)
-    if node is not None and node.standing == "present":
+    present = node is not None and node.standing == "present"
+    if present and isinstance(fact, f.NodeForgotten):
         return state
     versions = {name: one for name, one in state.versions.items() if name != fact.node}
     return replace(state.having(fact.node, None), versions=versions)

@@ -2,7 +2,8 @@
 
     reserved   the kinds that the operator reserved the node for, until then
     training   one node for every few configs: not ephemeral and not slow if possible, then cheapest
-    stand-by   a node on which a game costs much more than the fleet's mean; it can be given back
+    stand-by   a node on which a game costs much more than the fleet's mean; it can be given back.
+               What `fleet/renting.py` rented is not: that decides what is worth its cost
     the rest   evaluates and plays, a slow node only plays
 
 Speeds are estimates, so every threshold has a hysteresis."""
@@ -62,6 +63,7 @@ class Fleet:
     reserved: set[str]
     slowness: dict[str, float]
     settings: SchedulingSettings
+    rented: frozenset[str] = frozenset()
 
     def assign(self, before: tuple[str, ...], trainers_min: int) -> dict[str, tuple[Kinds, str]]:
         """Kinds of every node and the reason; nodes in `before` go on training if they may."""
@@ -123,8 +125,8 @@ class Fleet:
         return self.slowness[name] > self.settings.evaluator_slowness_max * margin
 
     def dear(self, training: set[str]) -> dict[str, str]:
-        """Nodes on which a game costs too much, and why; none that is free, trains or is
-        reserved."""
+        """Nodes on which a game costs too much, and why; none that is free, trains, is reserved or
+        rented."""
         play = [name for name, kinds in self.allowed.items() if "selfplay" in kinds]
         if not play:
             return {}
@@ -136,6 +138,6 @@ class Fleet:
             margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
             ratio = cost[name] * self.slowness[name] / mean if mean else 0.0
             too_dear = ratio > self.settings.cost_ratio_max * margin
-            if too_dear and name not in training and name not in self.reserved:
+            if too_dear and name not in training | self.reserved | self.rented:
                 found[name] = f"a game costs {ratio:.1f} times the fleet's mean"
         return found

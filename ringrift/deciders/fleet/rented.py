@@ -110,13 +110,12 @@ def useless(state: Renting, context: Context) -> str:
         return f"the deadline {settings.deadline} has passed"
     if context.settings.generations and not verdicts_left(state, context):
         return "all wanted generations are judged"
-    known = [
-        state.elo_per_cost[name] for name in context.settings.configs if name in state.elo_per_cost
-    ]
-    if known and max(known) < settings.elo_per_cost_min:
+    known, least = state.elo_per_cost, settings.elo_per_cost_min
+    best = max((known[name] for name in context.settings.configs if name in known), default=least)
+    if least and best < least:
         return (
-            f"the best config gains {max(known):.1f} Elo per unit of cost, less than "
-            f"{settings.elo_per_cost_min:g} (`renting.elo_per_cost_min`)"
+            f"the best config gains {best:.1f} Elo per unit of cost, less than {least:g} "
+            "(`renting.elo_per_cost_min`)"
         )
     return ""
 

@@ -7,6 +7,7 @@
 - `work_queue`, `nodes`: the queue `WORK`, and nodes that take tickets from it
 - `fleet`: the state of all of these
 - `work`, `outages`: what happens to tickets and to nodes
+- `rentals`: a provider from which the fleet rents
 - `run`: the course of a simulation
 - `findings`, `plots`: the results, and which promises hold
 

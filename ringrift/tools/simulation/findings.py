@@ -23,7 +23,7 @@ from ringrift.events.facts import (
     WorkEscalated,
 )
 from ringrift.log.topology import WORK_TICKETS_MAX
-from ringrift.tools.simulation import liars
+from ringrift.tools.simulation import liars, rentals
 from ringrift.tools.simulation.clock import START
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.fleet import Fleet
@@ -173,6 +173,7 @@ def _properties(fleet: Fleet, unaware: Fleet | None) -> Iterator[Property]:
     name = f"utilisation at least {UTILISATION_MIN:.0%}"
     yield Property(name=name, held=busy >= UTILISATION_MIN, found=f"{busy:.1%}")
     yield from of_fleet(fleet)
+    yield from rentals.of_fleet(fleet)
     deepest = fleet.queue.deepest
     name = f"queue never above {WORK_TICKETS_MAX}"
     found = f"{deepest} tickets at most, {fleet.queue.refused} had to wait for room"

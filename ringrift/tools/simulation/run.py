@@ -26,6 +26,7 @@ from ringrift.log.protocol import BATCH_EVENTS_MAX, Log
 from ringrift.tools.simulation import outages, work
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.fleet import Fleet, Sample
+from ringrift.tools.simulation.rentals import Rentals
 
 SAMPLE_SECONDS = 600.0
 FLEET_SETTINGS = Settings(
@@ -80,7 +81,7 @@ class _Run:
     """The course of a run; `_seen` counts the events that queue and nodes have taken."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+        self.fleet, self._rentals = fleet, Rentals(fleet)
         self._seen = 0
 
     def begin(self) -> None:
@@ -95,6 +96,7 @@ class _Run:
         fleet.write(changed, key=1)
         self._tick()
         self._sample_on()
+        self._rentals.begin()
         for fault in fleet.faults:
             fleet.clock.call_later(fault.at_hours * 3600.0, outages.begin_fault, fleet, fault)
         self.settle()
@@ -110,6 +112,7 @@ class _Run:
             for event, meta in new:
                 fleet.queue.take_in(event, meta.position, meta.time)
                 self._take_in(event)
+                self._rentals.take_in(event, meta)
             self._seen += len(new)
         work.hand_out(fleet)
 

@@ -19,6 +19,7 @@ from ringrift.events.facts import (
     NodeDescribed,
     NodeDrainRequested,
     NodeForgotten,
+    NodeRented,
     NodeReserved,
     NodeReturned,
     NodeUnregistered,
@@ -92,6 +93,14 @@ def test_a_node_that_drains_gets_no_work_until_it_returns(life, fact):
     (decided,) = life.when(fact).then(NodeAssigned)
     assert (decided.node, decided.kinds) == ("a2", ())
     life.given(seen("a2", False, left=True)).when(seen("a2")).then(NodeAssigned)
+
+
+def test_what_was_rented_does_not_stand_by_for_its_price(life):
+    life.given(node("a", cost=0.1), node("a1", cost=0.1), node("dear", cost=9.0))
+    assert assigned(life)["dear"] == ()
+    life.given(NodeRented(node="dear", offer="x", instance="i", cost_per_hour=9.0))
+    life.given(TickRecorded(minute=1))
+    assert assigned(life)["dear"] == PLAYS
 
 
 def test_a_returned_node_is_no_node_of_the_fleet(life):

@@ -162,6 +162,14 @@ def test_a_returned_node_is_not_missed() -> None:
     assert life.at(9000, TICK) == []
 
 
+def test_a_node_that_is_returned_while_it_runs_is_not_missed() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(10, NodeReturned(node="gpu1", instance="i-1", asked=True))
+    life.at(20, seen(False, silent=10))
+    assert life.at(9000, TICK) == []
+
+
 def described(version: str, price: float = 1.0) -> NodeDescribed:
     return NodeDescribed(
         node="gpu1",

@@ -185,6 +185,24 @@ def test_everything_is_returned_once_it_is_not_worth_its_cost(
     assert all(why in fact.why for fact in facts)
 
 
+def test_lost_elo_returns_nothing_unless_a_least_is_set(begun) -> None:
+    life = begun()
+    rented(life)
+    lost = f.EfficiencyMeasured(
+        config="hex8_2p",
+        settings_version=1,
+        hours=1.0,
+        node_hours=1.0,
+        cost=1.0,
+        elo_gained=-10.0,
+        elo_per_hour=-10.0,
+        elo_per_node_hour=-10.0,
+        elo_per_cost=-10.0,
+        spent={},
+    )
+    life.given(lost).when(TICK).then()
+
+
 def test_a_smaller_budget_returns_the_dearest_for_their_speed(begun, settings_changed) -> None:
     life = begun()
     names = rented(life)

@@ -16,9 +16,17 @@ from support.fleets import (
     small_fleet,
 )
 
-from ringrift.deciders.fleet import dead_letters
+from ringrift.deciders.fleet import dead_letters, renting
 from ringrift.deciders.loop import retention
-from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
+from ringrift.events.facts import (
+    NodeRented,
+    NodeReturned,
+    NodeReturnRequested,
+    PreemptionNoticed,
+    SelfplayFinished,
+    SelfplayPlanned,
+)
+from ringrift.events.settings import RentingSettings
 from ringrift.runtime.authorship import deciders
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.findings import LOOPS, SAVING_MIN, Findings, findings, saving
@@ -106,3 +114,32 @@ def test_every_decider_of_the_processes_is_simulated() -> None:
     names = [run.decider.name for run in small_fleet(1, 0.1).coordinator.runs]
     assert names == list(deciders())
     assert {retention.DECIDER.name, dead_letters.DECIDER.name} <= set(names)
+
+
+def test_a_fleet_that_rents_keeps_its_budget_and_returns_what_is_idle_or_taken_away() -> None:
+    rents = RentingSettings(
+        offers=("cheap:price=0.25:speed=1:vram=24:max=30",), budget_per_hour=2.0, budget=4.0
+    )
+    settings = replace(SMALL_SETTINGS, renting=rents)
+    fleet = simulate(SMALL_NODES, settings, 3.0, seed=1)
+    found = {item.name: item for item in findings(fleet).properties}
+    promises = [item for name, item in found.items() if "rented" in name or "preempted" in name]
+    assert [item.held for item in promises] == [True] * 3, promises
+    assert len(facts_of(fleet, NodeRented)) >= 8
+    assert facts_of(fleet, PreemptionNoticed)
+    last = facts_of(fleet, NodeReturnRequested)[-1]
+    assert "the budget is spent" in last.why
+    assert len(facts_of(fleet, NodeReturned)) == len(facts_of(fleet, NodeRented))
+
+
+def test_promises_about_renting_are_not_kept_by_a_decider_that_returns_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renting, "leaving", lambda *_: {})
+    rents = RentingSettings(
+        offers=("cheap:price=0.25:speed=1:vram=24:max=8",), budget_per_hour=2.0, budget=0.5
+    )
+    settings = replace(SMALL_SETTINGS, generations=1, renting=rents)
+    found = findings(simulate(SMALL_NODES, settings, 2.0, seed=1))
+    wrong = [name for name in broken(found) if "rented" in name]
+    assert [name.split(" ", 1)[0] for name in wrong] == ["no", "rented"]
