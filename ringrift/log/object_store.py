@@ -22,6 +22,8 @@ ANSWER_SECONDS_MAX = 60.0
 """of one attempt; a segment of 64 MB arrives in this time at 9 Mbit/s"""
 RETRY_SECONDS_MAX = 120.0
 RETRIES_MAX = 4
+IDENTITY_PATHS = ("/latest/api/token", "/computeMetadata/", "/metadata/identity/")
+"""where a rented machine is asked for its own identity, if there are no credentials"""
 TEXT_CHARS_MAX = 300
 """of the library's own words in an error"""
 
@@ -121,7 +123,9 @@ def _aws() -> dict[str, str]:
         profile = profiles[name]
         keys = {key: profile[f"aws_{key}"] for key in ("access_key_id", "secret_access_key")}
     except (configparser.Error, KeyError, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{file}: no credentials of profile {name!r}: {error}") from error
+        raise StoreError(
+            f"{file}: no credentials of profile {name!r}: {_line(str(error))}"
+        ) from error
     return found | keys
 
 
@@ -141,5 +145,11 @@ def _one_line_errors(what: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError | ValueError | BaseError):
             raise
-        text = " ".join(str(error).split("\n\nDebug source")[0].split())
-        raise StoreError(f"{what}: {text[:TEXT_CHARS_MAX]}") from error
+        text = _line(str(error).split("\n\nDebug source")[0])
+        if any(path in text for path in IDENTITY_PATHS):
+            text = "no credentials are in the environment, and the machine has no identity there"
+        raise StoreError(f"{what}: {text}") from error
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:TEXT_CHARS_MAX]

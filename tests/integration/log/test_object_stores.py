@@ -66,6 +66,28 @@ async def test_a_bucket_that_is_not_there_is_named(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "variables", "why"),
+    [
+        ("gs://b", {"GOOGLE_APPLICATION_CREDENTIALS": "/none"}, "Unable to open service account"),
+        ("az://c", {}, "Account must be specified"),
+        ("s3://b", {"AWS_ACCESS_KEY_ID": "a"}, "Missing SecretAccessKey"),
+        ("s3://b", {"AWS_SHARED_CREDENTIALS_FILE": __file__}, "no credentials of profile"),
+        ("s3://b", {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"}, "no identity there"),
+    ],
+)
+async def test_absent_credentials_are_one_line(
+    place: str, variables: dict[str, str], why: str, monkeypatch: pytest.MonkeyPatch, s3: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(StoreError, match=why) as error:
+        await ObjectStore(place).check()
+    assert "\n" not in str(error.value)
+
+
 async def test_backups_are_made_continued_and_restored(place: str, tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as leaving:
         servers = [await EmbeddedServer.start(tmp_path / name) for name in ("old", "new")]
