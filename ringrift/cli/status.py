@@ -27,6 +27,7 @@ from ringrift.cluster.belonging import contradiction
 from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
+from ringrift.events.facts import BackupFinished
 from ringrift.insight.describe import one_line, table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.insight.usage import Used, used_since
@@ -34,6 +35,7 @@ from ringrift.log.errors import LogUnavailable, Unreachable
 from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
+from ringrift.log.read import latest
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS
 from ringrift.log.wire import shown_address
@@ -59,6 +61,22 @@ class StreamStatus(Struct, frozen=True):
     last_seq: int
 
 
+class Kept(Struct, frozen=True, kw_only=True):
+    """Up to which sequence each stream is archived; the newest scheduled backup and its age."""
+
+    archived: dict[str, int]
+    backup: str | None = None
+    backup_hours: float | None = None
+
+    def lines(self) -> Iterator[str]:
+        """For people; none where nothing is archived or backed up."""
+        if self.archived:
+            ends = (f"{stream} up to {seq:,}" for stream, seq in self.archived.items())
+            yield f"archived: {', '.join(ends)}"
+        if self.backup is not None:
+            yield f"newest backup: {self.backup}, {self.backup_hours:.1f} h old"
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """The document that `--json` prints. `work` is that of `cluster`; `dead_letters` counts the
     unresolved ones; `used` is that of the last `USED_SINCE`, by node."""
@@ -74,6 +92,7 @@ class Status(Struct, frozen=True, kw_only=True):
     cluster: ClusterView
     used: dict[str, Used]
     trust: Trust
+    kept: Kept
 
 
 async def status(*, session: Tabular = TABLE) -> int:
@@ -161,6 +180,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         cluster=cluster,
         used=await used_since(log, datetime.now(UTC) - USED_SINCE),
         trust=await trust(log, {name: item.current for name, item in view.configs.items()}),
+        kept=await _kept(log),
     )
     rows = (
         {"config": name, **row}
@@ -170,6 +190,17 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
     where = f" --data {session.data}" if session.data != HERE.data else ""
     where = f" --server {','.join(map(shown_address, log.servers))}" if session.server else where
     show_rows(session, known, rows, *_texts(known, view, beats, tail, f"ringrift context{where}"))
+
+
+async def _kept(log: JetStreamLog) -> Kept:
+    await log.archive.refresh()
+    known = log.archive.segments.items()
+    archived = {stream: found[-1].last_seq for stream, found in known if found}
+    newest = await latest(log, BackupFinished)
+    if newest is None:
+        return Kept(archived=archived)
+    hours = (datetime.now(UTC) - newest.meta.time).total_seconds() / 3600.0
+    return Kept(archived=archived, backup=newest.event.name, backup_hours=hours)
 
 
 def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
@@ -213,6 +244,7 @@ def _texts(
     for name, used in known.used.items():
         yield f"cores of {name} in the last minutes: {used}"
     yield from known.trust.lines()
+    yield from known.kept.lines()
     yield from _cluster_lines(known.cluster)
 
 

@@ -49,6 +49,7 @@ class Schedule:
                 backup_seconds=process.clock.wall() - now,
             )
             await process.append(fact, key=made.name, expect=self._fence)
+            process.doing = f"made backup {made.name}"
             process.metrics.set("ringrift_backup_failing", 0)
             process.logger.info("backup finished", name=made.name, new_bytes=made.new_bytes)
 

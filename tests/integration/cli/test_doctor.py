@@ -108,6 +108,7 @@ def test_the_stores_of_archive_and_backups_are_tried(run: Any, system: Any, tmp_
             "ok",
             "b is 0.0 h old",
         )
+        assert "newest backup: b, 0.0 h old" in run("status")
     finally:
         run("settings", "--set=archive.place=", "--set=backup.place=", "--why", "test")
 
