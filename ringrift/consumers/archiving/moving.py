@@ -21,9 +21,9 @@ from ringrift.events.fact import StreamName
 from ringrift.events.facts import GameCompleted, SegmentArchived, StreamTrimmed
 from ringrift.events.settings import KEEP_HOURS_MIN, ArchiveSettings
 from ringrift.log import marks, segments
-from ringrift.log.archive import FACTS, GRACE_SECONDS
+from ringrift.log.archive import FACTS, GRACE_SECONDS, here
 from ringrift.log.entry import Entry, matches, matches_any
-from ringrift.log.errors import BlobCorrupt
+from ringrift.log.errors import BlobCorrupt, BlobMissing, StreamError
 from ringrift.log.keyring import TRUST
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.protocol import Expect, Log
@@ -177,8 +177,12 @@ async def _trim(
     due = await _due(process, stream, settings, before)
     if not due:
         return
-    for segment in due:
-        await archive.cache.refetch(segment.place, segment.digest)  # the second reading
+    for segment in due:  # the second reading
+        try:
+            await archive.cache.refetch(segment.place, segment.digest)
+        except (BlobMissing, BlobCorrupt) as error:
+            await _store_again(process, segment, error)
+            await archive.cache.refetch(segment.place, segment.digest)
     last = due[-1].last_seq
     fact = StreamTrimmed(stream=stream, last_seq=last)
     await process.append(fact, key=f"{stream}.{last}", expect=fence)
@@ -188,6 +192,20 @@ async def _trim(
         await purge(process.log, stream, last)
         trims[stream] = last
         process.logger.info("stream trimmed", stream=stream, last_seq=last)
+
+
+async def _store_again(process: Process, segment: SegmentArchived, error: StreamError) -> None:
+    """Replace a copy that was lost or damaged, while the stream has its messages. Raises the error
+    if they give other bytes."""
+    read = process.log.read(
+        segment.stream, start_seq=segment.first_seq, until_seq=segment.last_seq, archived=False
+    )
+    data = await asyncio.to_thread(segments.encode, [item async for part in read for item in part])
+    if hashlib.sha256(data).hexdigest() != segment.digest:
+        raise error
+    base, name = here(segment.place)
+    await ObjectStore(base).put(name, data)
+    process.logger.warning("segment stored again", place=segment.place, error=str(error))
 
 
 async def _due(

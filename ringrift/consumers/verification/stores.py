@@ -12,7 +12,7 @@ from ringrift.consumers.verification.report import Level, Problem
 from ringrift.events import facts
 from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs
-from ringrift.log.errors import BlobCorrupt, BlobMissing
+from ringrift.log.errors import BlobCorrupt, BlobMissing, StoreError
 from ringrift.log.protocol import Log
 from ringrift.log.topology import CHECKPOINT_BUCKET, FOLD_BUCKET, MODEL_BUCKET, SHARD_BUCKET
 from ringrift.nets.encoding import ENCODER
@@ -64,6 +64,27 @@ async def blob_problems(
         for name, position in named.get(bucket, {}).items():
             if name not in stored and name not in archived:
                 yield _missing(bucket, name, position)
+
+
+async def archive_problems(log: Log) -> AsyncIterator[Problem]:
+    """Read every segment of the archive, and every network that is only there, and yield the
+    damaged and missing ones."""
+    await log.archive.refresh()
+    stored = set(await Blobs(log).names(MODEL_BUCKET))
+    networks = [fact async for fact, _ in read.facts(log, facts.ModelArchived)]
+    named = [(one.place, one.model, True) for one in networks if one.model not in stored]
+    for stream, segments in log.archive.segments.items():
+        trimmed = await log.archive.trimmed(stream)
+        named += [(one.place, one.digest, one.last_seq <= trimmed) for one in segments]
+    for place, digest, alone in named:
+        try:
+            await log.archive.cache.refetch(place, digest)
+        except (BlobCorrupt, BlobMissing) as error:
+            remedy = "copy it there from elsewhere" if alone else "the archiver stores it again"
+            yield Problem("blob", place, "fail" if alone else "warn", f"{error}; {remedy}")
+        except StoreError as error:  # that of the others too
+            yield Problem("blob", place, "warn", f"the archive cannot be read: {error}")
+            return
 
 
 async def _damage(blobs: Blobs, bucket: str, name: str) -> str | None:

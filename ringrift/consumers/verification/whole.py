@@ -213,6 +213,7 @@ async def verify(
     whole = Verification(log, Presence(log), await marks.newest(log))
     await whole.advance(progress=progress)
     await whole.stores()
+    whole.problems += [item async for item in stores.archive_problems(log)]
     report = whole.report()
     if report.sound or accept:
         # a viewer may verify, but not write the mark

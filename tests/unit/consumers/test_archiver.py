@@ -16,6 +16,7 @@ from support.system import System, running
 from ringrift.consumers import archiver, exporter
 from ringrift.consumers.archiving import moving
 from ringrift.consumers.shards.building import rebuild
+from ringrift.consumers.verification.stores import archive_problems
 from ringrift.events import Settings
 from ringrift.events.facts import (
     ArchiveFailed,
@@ -228,16 +229,46 @@ async def test_a_store_that_fails_stops_nothing_and_loses_nothing(
     assert await whole(system, GAMES) == before
 
 
-async def test_a_copy_that_is_gone_before_the_second_reading_stops_the_purge(
+@pytest.mark.parametrize("damage", ["gone", "cut", "other"])
+async def test_a_copy_that_is_lost_before_the_second_reading_is_stored_again(
+    system: System, tmp_path: Path, damage: str
+) -> None:
+    await system.write(settings(tmp_path, segment_bytes=1_000))
+    await write_requested(system, *map(recorded_game, range(3)))
+    await archived(system, 1.0)
+    before = await whole(system, GAMES)
+    assert len(kept(system, GAMES)) == 3
+    copy = next((tmp_path / GAMES).iterdir())
+    data = copy.read_bytes()
+    copy.write_bytes(data[:-9] if damage == "cut" else b"X" + data[1:])
+    if damage == "gone":
+        copy.unlink()
+    log = MemoryLog(system.broker)
+    (problem,) = [item async for item in archive_problems(log)]
+    assert (problem.level, problem.name) == ("warn", str(copy))
+    assert "the archiver stores it again" in problem.text
+    await archived(system)
+    assert copy.read_bytes() == data
+    assert kept(system, GAMES) == [3]
+    assert await whole(system, GAMES) == before
+    assert await system.facts(ArchiveFailed) == []
+    assert [item async for item in archive_problems(log)] == []
+    copy.unlink()  # now it is the only one
+    (problem,) = [item async for item in archive_problems(MemoryLog(system.broker))]
+    assert problem.level == "fail"
+
+
+async def test_a_lost_copy_stops_the_purge_if_its_messages_are_others(
     system: System, tmp_path: Path
 ) -> None:
     await system.write(settings(tmp_path, segment_bytes=1_000))
     await write_requested(system, *map(recorded_game, range(3)))
     await archived(system, 1.0)
-    assert len(kept(system, GAMES)) == 3
     next((tmp_path / GAMES).iterdir()).unlink()
+    first = min(kept(system, GAMES))
+    del system.broker.stream(GAMES).entries[first]
     await archived(system)
-    assert len(kept(system, GAMES)) == 3
+    assert len(kept(system, GAMES)) == 2
     (failed,) = await system.facts(ArchiveFailed)
     assert "no such object" in failed.error
 
