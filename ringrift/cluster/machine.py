@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-import ringrift
 from ringrift.cluster.supervisor import Child, supervise
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -49,14 +48,8 @@ def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machin
         vram_bytes=int(gpu.total_memory) if gpu else 0,
         provider=provider,
         price_per_hour=price,
-        version=version(),
+        version=host.version(),
     )
-
-
-def version() -> str:
-    """Version of the program, with the commit if it runs from a checkout."""
-    here = host.commit()
-    return f"{ringrift.__version__}+{here}" if here else ringrift.__version__
 
 
 def plan(machine: Machine) -> list[Planned]:

@@ -32,8 +32,13 @@ from ringrift.cluster.supervisor import (
     stop_on_signals,
     supervise,
 )
-from ringrift.events import draft
-from ringrift.events.facts import NodeDrainRequested, NoticeSource, PreemptionNoticed
+from ringrift.events import Fact, draft
+from ringrift.events.facts import (
+    NodeDrainRequested,
+    NoticeSource,
+    PreemptionNoticed,
+    ProcessRestarted,
+)
 from ringrift.log import presence
 from ringrift.log.archive import CACHE
 from ringrift.log.errors import StreamError
@@ -96,6 +101,8 @@ class Node:
         self.drain_seconds = DRAIN_SECONDS_MAX
         """in which its processes must end"""
         self._leaving: asyncio.Task[None] | None = None
+        self._restarts: dict[int, int] = {}
+        """of each child, as recorded"""
         self._presence, self._instance = presence.Presence(log), uuid.uuid4().hex[:12]
         self.say: Say = structlog.get_logger().bind(node=options.name).info
         """writes one line to the log of the node"""
@@ -138,17 +145,31 @@ class Node:
         with contextlib.suppress(*SERVER_AWAY):
             async with asyncio.timeout(max(RECORD_SECONDS_MIN, seconds - self.drain_seconds)):
                 if source is not None:
-                    await self._record(source, seconds)
+                    name = self.options.name
+                    fact = PreemptionNoticed(node=name, seconds=seconds, source=source)
+                    await self._record(fact)
                 await asyncio.sleep(KNOWN_SECONDS)
                 while await self._busy():  # noqa: ASYNC110  heartbeats have no event
                     await asyncio.sleep(BUSY_LOOK_SECONDS)
         self.stop()
 
-    async def _record(self, source: NoticeSource, seconds: float) -> None:
+    async def _record(self, fact: Fact, key: str = "") -> None:
         name = self.options.name
-        fact = PreemptionNoticed(node=name, seconds=seconds, source=source)
-        key = f"{name}.{self._instance}"
-        await self.log.append([draft(fact, cause=None, source=f"{NODE}@{name}", key=key)])
+        whole = f"{name}.{self._instance}.{key}"
+        await self.log.append([draft(fact, cause=None, source=f"{NODE}@{name}", key=whole)])
+
+    async def _record_restarts(self) -> None:
+        """Record what the supervisor started again since the last call."""
+        for number, child in enumerate(self.children):
+            if child.restarts > self._restarts.get(number, 0):
+                fact = ProcessRestarted(
+                    node=self.options.name,
+                    consumer=child.name,
+                    ended=child.ended,
+                    restarts=child.restarts,
+                )
+                await self._record(fact, f"{number}.{child.restarts}")
+                self._restarts[number] = child.restarts
 
     async def _busy(self) -> bool:
         beats = await self._presence.all()
@@ -192,6 +213,7 @@ class Node:
         while True:
             with contextlib.suppress(*SERVER_AWAY):
                 await self.send_heartbeat()
+                await self._record_restarts()
             await asyncio.sleep(presence.HEARTBEAT_SECONDS)
 
     async def _follow_updates(self) -> None:

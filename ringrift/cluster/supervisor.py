@@ -50,6 +50,8 @@ class Child:
         self._environment = inherited | own
         self.module = self._words[1]
         self.restarts = 0
+        self.ended = ""
+        """how its process ended the last time"""
         self.problem = ""
         """why it could not be started the last time, empty if it could"""
         self.process: asyncio.subprocess.Process | Fork | None = None
@@ -72,7 +74,7 @@ class Child:
             pause = min(pause * 2, RESTART_SECONDS_MAX)
             if lived > HEALTHY_SECONDS:
                 pause = RESTART_SECONDS_MIN
-            self.restarts += 1
+            self.restarts, self.ended = self.restarts + 1, end
             say(f"{self.name} {end}, restarts in {pause:.1f} s: {self._path}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)

@@ -11,7 +11,7 @@ It reads one JSON object from its standard input and writes one to its standard 
 seen returns what it rented then. `return` of what does not run any more succeeds. It refuses with
 {"error": TEXT}, which is recorded; then nothing has changed. Any other end leaves open what was
 done: a status other than 0, no such JSON object, no answer in time. What it writes to its standard
-error is not recorded, since it may contain secrets."""
+error goes to the log of this process and into no fact, since it may contain secrets."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,6 @@ async def call(command: str, request: Mapping[str, object], seconds: float) -> A
             *shlex.split(command),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

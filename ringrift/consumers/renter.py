@@ -4,8 +4,8 @@
 The hook is the program that `RINGRIFT_RENT_HOOK` names in the environment of this process, never a
 setting: who may change settings must not choose programs that run here. Without it nothing is
 done, so that another node with a hook acts. Each request is carried out under an idempotency key,
-the id of its event; after a crash it is carried out again under the same key. One renter acts,
-under a lease."""
+the digest of the id of its event; after a crash it is carried out again under the same key. One
+renter acts, under a lease."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from ringrift.consumers import hook
 from ringrift.consumers.hook import Answer, HookFailed, HookRefused, Listed
-from ringrift.events import Fact, Recorded, facts as f
+from ringrift.events import EventMeta, Fact, Recorded, facts as f
 from ringrift.events.settings import RentingSettings
 from ringrift.log import read
 from ringrift.log.protocol import Expect
@@ -29,6 +29,7 @@ DELAYS_SECONDS = (5.0, 30.0)
 CALL_SECONDS = 1.0
 """between two calls of the hook, so that a provider's limits are kept"""
 BREAKER = "rent-hook"
+KEY_DIGITS = 32
 LOOK_SECONDS = 10.0
 LISTS_MIN = 2
 """successive lists that must agree on what is missing or not explained: a provider's list may be
@@ -113,7 +114,7 @@ class Renter:
 
     async def _carry_out(self, request: Recorded, book: Book) -> None:
         event, meta = request
-        outcome = await self._outcome(event, meta.id, book)
+        outcome = await self._outcome(event, key_of(meta), book)
         await self._process.append(outcome, cause=meta.position, expect=self._fence)
         name = type(outcome).__name__
         self._process.logger.info("request carried out", outcome=name, cause=meta.position)
@@ -227,6 +228,11 @@ class Renter:
             if instance not in runs:
                 found[instance] = f.NodeReturned(node=node, instance=instance, asked=False)
         return found
+
+
+def key_of(meta: EventMeta) -> str:
+    """The idempotency key of a request: hexadecimal digits, since labels allow little else."""
+    return hashlib.sha256(meta.id.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def _node_of(one: Listed) -> str:

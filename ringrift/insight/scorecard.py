@@ -28,7 +28,7 @@ DONE = f.SelfplayFinished, f.ReanalysisFinished, f.TrainingFinished, f.Evaluatio
 FAILED = f.TrainingFailed, f.TrainingTimedOut, f.EvaluationFailed
 REPAIRS = (
     *(f.ShardRecovered, f.StreamRecreated, f.LostEventsRepublished, f.ModelRolledBack),
-    f.RecoveryActionTaken,
+    *(f.RecoveryActionTaken, f.ProcessRestarted),
 )
 BY_HAND = (
     *(f.PipelineResumed, f.BreakerReset, f.DeadLetterRetryRequested, f.DeadLetterResolved),

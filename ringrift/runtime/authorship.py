@@ -4,12 +4,12 @@ from typing import Any
 
 from ringrift.deciders.kit import Decider
 from ringrift.events import Fact
-from ringrift.events.facts import PreemptionNoticed
+from ringrift.events.facts import PreemptionNoticed, ProcessRestarted
 from ringrift.runtime.processes import COMMANDS, PROCESSES, WRITTEN_BY_COMMANDS
 
 NODE = "node"
 """name of `ringrift node run` among writers"""
-WRITTEN_BY_NODES = (PreemptionNoticed,)
+WRITTEN_BY_NODES = (PreemptionNoticed, ProcessRestarted)
 
 
 def deciders() -> dict[str, Decider[Any]]:

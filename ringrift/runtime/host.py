@@ -45,6 +45,12 @@ def commit() -> str:
     return ""
 
 
+def version() -> str:
+    """Version of the program, with the commit if it runs from a checkout."""
+    here = commit()
+    return f"{ringrift.__version__}+{here}" if here else ringrift.__version__
+
+
 def has_gpu_device() -> bool:
     """Whether torch may find a GPU here, without importing it."""
     return any(path.exists() for path in GPU_DEVICES)

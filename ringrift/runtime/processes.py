@@ -80,7 +80,7 @@ _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
     *(f.BlobFetched, f.DeadLetterStored, f.DeadLettersOmitted, f.LostEventsRepublished),
-    *(f.MessageIdTaken, f.NodePressureChanged, f.PreemptionNoticed),
+    *(f.MessageIdTaken, f.NodePressureChanged, f.PreemptionNoticed, f.ProcessRestarted),
     *_LIVES,
 )
 ABOUT_ITSELF = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFinished)

@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import nats.errors
 
-import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRepublished
 from ringrift.log import marks
 from ringrift.log.errors import StreamError
@@ -29,7 +28,7 @@ from ringrift.log.republish import republish
 from ringrift.runtime.decide import act
 from ringrift.runtime.endpoints import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
-from ringrift.runtime.host import node_name, yield_to_others
+from ringrift.runtime.host import node_name, version, yield_to_others
 from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
@@ -101,8 +100,8 @@ async def live(process: Process, main: Main) -> None:
     watchdog = keep_alive(lambda: process.condition.alive(process.clock.monotonic()))
     reports = [asyncio.create_task(beat(process)), asyncio.create_task(watchdog)]
     node, name, instance = process.node, process.name, process.instance
-    version = ringrift.__version__
-    started = ConsumerStarted(node=node, consumer=name, instance=instance, version=version)
+    program = version()
+    started = ConsumerStarted(node=node, consumer=name, instance=instance, version=program)
     await process.append(started, key=instance)
     why = "failed"
     try:

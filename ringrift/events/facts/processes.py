@@ -30,6 +30,15 @@ class ConsumerStopped(NodeFact, subject="consumer.{node}.stopped"):
     why: Text
 
 
+class ProcessRestarted(NodeFact, subject="consumer.{node}.process-restarted", for_people=True):
+    """A process of a node ended without being asked to, and its supervisor started it again, for
+    the `restarts`th time since the node started. `ended` says how it ended."""
+
+    consumer: Token
+    ended: Text
+    restarts: Positive
+
+
 class ErrorReported(NodeFact, subject="consumer.{node}.error-reported", for_people=True):
     """An error of a process, the newest of `errors` since it started. At most one a minute is
     recorded."""

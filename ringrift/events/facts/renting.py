@@ -13,8 +13,8 @@ NoticeSource = Literal["signal", "command"]
 
 
 class NodeRentRequested(NodeFact, subject="node.{node}.rent-requested"):
-    """A node of an offer is to be rented under this name, for `cost_per_hour` at most. The id of
-    this event is the idempotency key that the hook gets."""
+    """A node of an offer is to be rented under this name, for `cost_per_hour` at most. The
+    idempotency key that the hook gets follows from the id of this event."""
 
     offer: Token
     cost_per_hour: NonNegative

@@ -13,6 +13,7 @@ from support.system import running
 
 from ringrift.cluster import node as nodes
 from ringrift.cluster.node import Node, NodeOptions
+from ringrift.cluster.supervisor import Child
 from ringrift.events import Fact, facts as f
 from ringrift.log import read
 from ringrift.log.jetstream import JetStreamLog
@@ -149,3 +150,21 @@ async def test_a_requested_drain_stops_this_node_and_no_other(
         await writer.append(f.NodeDrainRequested(node="spot", seconds=ONCE, why="w"), key="new")
         async with asyncio.timeout(20):
             await spot.stopping.wait()
+
+
+async def test_what_the_supervisor_starts_again_is_recorded_once(
+    log: JetStreamLog, tmp_path: Path
+) -> None:
+    child = Child("rater", log.servers[0], tmp_path / "logs" / "rater.log", {})
+    spot = node(log, tmp_path)
+    spot.children = [child]
+    child.restarts, child.ended = 1, "ended with status -9"
+    async with running(spot._send_heartbeats()):
+        async with asyncio.timeout(20):
+            event, _ = await anext(read.follow(log, f.ProcessRestarted))
+    assert event == f.ProcessRestarted(
+        node="spot", consumer="rater", ended="ended with status -9", restarts=1
+    )
+    async with running(spot._send_heartbeats()):
+        await asyncio.sleep(0.1)
+    assert len(await facts(log, f.ProcessRestarted)) == 1

@@ -73,7 +73,7 @@ MAY_WRITE = {
     },
     "auditor": {"started", "heartbeat"},
     "archiver": {"started", "heartbeat"},
-    "renter": {"started", "heartbeat"},
+    "renter": {"started", "heartbeat", "fold"},
     "oncall": {"settings", "started", "other", "ticket"},
     "operator": set(FACTS),
     "viewer": set(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,7 +96,8 @@ async def test_a_node_is_rented_and_returned_by_the_hook(fleet: Fleet) -> None:
     assert fleet.provider.running() == {}
     (call,) = fleet.provider.calls("rent")
     (request,) = [item async for item in read.facts(fleet.log, f.NodeRentRequested)]
-    assert call["key"] == request.meta.id
+    assert call["key"] == renter.key_of(request.meta)
+    assert re.fullmatch("[0-9a-f]{32}", call["key"])
     assert call["cost_per_hour_max"] == 0.25
 
 

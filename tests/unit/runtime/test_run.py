@@ -13,6 +13,7 @@ from ringrift.log.errors import StreamError
 from ringrift.log.presence import HEARTBEAT_SECONDS
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime import run
+from ringrift.runtime.host import version
 from ringrift.runtime.process import Process
 
 
@@ -31,6 +32,7 @@ async def test_a_process_records_its_start_and_its_stop(system: System, process:
     await run.live(process, work_until_stopped)
     (started,) = await system.facts(ConsumerStarted)
     (stopped,) = await system.facts(ConsumerStopped)
+    assert started.version == version()
     assert started.instance == stopped.instance == process.instance
     assert stopped.why == "stop requested"
 
