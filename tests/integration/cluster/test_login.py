@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -28,6 +29,7 @@ from ringrift.log.login import CREDENTIALS, Login, read_login
 from ringrift.log.topology import EVENTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+NSC = shutil.which("nsc")
 OFF_SECONDS_MAX = 10.0
 """in which a revoked node is disconnected by every voter, also by one that was away"""
 WAIT_SECONDS_MAX = 60.0
@@ -188,3 +190,26 @@ async def test_the_tool_reads_the_keys_and_changes_an_account(made: Voters) -> N
             [NATS, "auth", *words], env=environment, capture_output=True, text=True, check=False
         )
         assert expected in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(NSC is None, reason="nsc")
+async def test_nsc_finds_no_fault_and_adds_a_user_that_reads(made: Voters, tmp_path: Path) -> None:
+    assert NSC is not None
+    variables = {"XDG_DATA_HOME": str(made.folder), "XDG_CONFIG_HOME": str(tmp_path)}
+    environment = {**os.environ, **variables, "HOME": str(tmp_path)}
+    creds = str(tmp_path / "guest.creds")
+    for words, expected in (
+        (("validate", "--all-accounts"), "No issues found"),
+        (("add", "user", "guest", "--account", "ringrift", "-K", "viewer"), "added user"),
+        (("generate", "creds", "-a", "ringrift", "-n", "guest", "-o", creds), "guest.creds"),
+    ):
+        done = subprocess.run(  # noqa: ASYNC221  nothing else runs
+            [NSC, *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert expected in done.stdout + done.stderr
+        assert done.returncode == 0
+    guest = await JetStreamLog.open(made.url, name="guest", login=read_login(Path(creds)))
+    assert await guest.tail(EVENTS) >= 0
+    with pytest.raises(Forbidden):
+        await guest.call(f"STREAM.PURGE.{EVENTS}", {})
+    await guest.close()
