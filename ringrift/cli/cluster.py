@@ -49,7 +49,7 @@ def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False)
     return 0
 
 
-_START = "and run there, in that folder: nats-server -c nats.conf"
+_START = "and run there, in that folder: ringrift voter check && nats-server -c nats.conf"
 
 
 def certs(*, nodes: str, output: Path) -> None:

@@ -1,7 +1,6 @@
 """`ringrift contract` and `ringrift metrics`: files of the repository that are written from
 declarations in the code."""
 
-import contextlib
 from pathlib import Path
 
 from ringrift.cli.common import (
@@ -96,9 +95,6 @@ async def apply(
         await admission.record_rights(log)
         await accounts.send_rights(log.servers)
         await claim(log, copied=new)
-    if mark:
-        with contextlib.suppress(OSError):
-            mark.unlink()
     lines = [f"differs from its declaration: {item}" for item in drift]
     remedy = "change it with `nats stream edit` or `nats consumer edit`"
     lines.append(remedy if drift else "all streams, buckets and consumers are as declared")

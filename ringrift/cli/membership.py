@@ -97,7 +97,7 @@ def _say_files(output: Path, added: Sequence[Node], others: Sequence[Node]) -> N
         print(f"{output}/voters/{node.name}: copy it to {node.host}, and start its server there")
     for node in others:
         files = f"{output}/voters/{node.name}/ops/voter.conf"
-        print(f"{files}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
+        print(f"{files}: copy it to {node.host}, then `systemctl reload ringrift-nats` (kill -HUP)")
 
 
 def _say_servers(output: Path, voters: Sequence[Voter]) -> None:

@@ -4,12 +4,15 @@ and `contract apply` records it in the log.
 Each server tells its own (`server_metadata`) to the login `scrubber`; without that login nothing is
 known and nothing compared."""
 
+import contextlib
 from collections.abc import Sequence
 
+from ringrift.cluster.files import NEW_FILE
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.facts import ClusterFounded
 from ringrift.log.holdings import Held, holdings
+from ringrift.log.login import beside
 from ringrift.log.protocol import Log
 from ringrift.log.read import latest
 from ringrift.runtime.processes import COMMANDS
@@ -33,7 +36,14 @@ async def contradiction(log: Log, held: Sequence[Held]) -> str:
 
 async def claim(log: Log, *, copied: bool = False) -> None:
     """Record the identity of the voters in the log, unless it is there; with `copied` the log came
-    from another cluster. Raises CommandError if they differ."""
+    from another cluster. The cluster is not new any more. Raises CommandError if they differ."""
+    await _record(log, copied)
+    if mark := beside(NEW_FILE):
+        with contextlib.suppress(OSError):
+            mark.unlink()
+
+
+async def _record(log: Log, copied: bool) -> None:
     held = await holdings(log.servers) or []
     clusters = {each.cluster for each in held if each.cluster}
     founded = await latest(log, ClusterFounded)
