@@ -1,7 +1,7 @@
 """Verifies the log all the time, under a lease: what is new within a minute, everything once a day.
 
-It recounts every score as soon as it is written, if the setting `evaluation.recount` is on, and
-records authors that contradict themselves.
+It recounts every score as soon as it is written, if the setting `evaluation.recount` or
+`trust.required` is on, and records authors that contradict themselves.
 
 Every verifier, the standby ones included, records tree heads of what it reads and attests
 promotions that it derives too.

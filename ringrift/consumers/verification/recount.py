@@ -26,8 +26,8 @@ Games = dict[int, f.GameCompleted]
 
 
 async def keep_recounting(process: Process, fence: Expect) -> None:
-    """Recount every new score once, while the setting `evaluation.recount` is on, until
-    cancelled."""
+    """Recount every new score once, while the setting `evaluation.recount` or `trust.required` is
+    on, until cancelled."""
     log, kinds = process.log, (f.EvaluationRecounted, f.EvaluationRefuted)
     tail = await log.tail(EVENTS)
     done = {meta.cause async for _, meta in read.facts(log, *kinds, until=tail)}
@@ -35,7 +35,7 @@ async def keep_recounting(process: Process, fence: Expect) -> None:
         if meta.position in done:
             continue
         settings, _ = await read.settings_in_force(log)
-        if settings.evaluation.recount:
+        if settings.recounts:
             fact = await recounted(process, score, meta)
             await process.append(fact, cause=meta.position, expect=fence)
 

@@ -66,7 +66,7 @@ def class_counts(scores: Scores, seats: int) -> list[int]:
 
 def counts(fact: f.Score, context: Context) -> bool:
     """Whether a score counts: once it was recounted, or at once if scores need not be."""
-    return isinstance(fact, f.EvaluationRecounted) or not context.settings.evaluation.recount
+    return isinstance(fact, f.EvaluationRecounted) or not context.settings.recounts
 
 
 def merged(first: Scores, second: Scores) -> Scores:

@@ -49,6 +49,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         distinct(self, "configs")
 
+    @property
+    def recounts(self) -> bool:
+        """Whether scores count only once they were recounted."""
+        return self.evaluation.recount or self.trust.required
+
 
 TOWER_MACHINE = Settings(
     operation=fleet.OperationSettings(

@@ -14,6 +14,7 @@ from ringrift.consumers import verifier
 from ringrift.consumers.verification.recount import recounted
 from ringrift.consumers.verification.whole import verify
 from ringrift.events import Recorded, draft, encode, facts as f
+from ringrift.events.settings import TrustSettings
 from ringrift.log.topology import GAMES
 from ringrift.tools.memory_log import MemoryLog
 
@@ -120,6 +121,16 @@ async def test_the_verifier_recounts_each_score_once(system: System) -> None:
         await system.first(f.EvaluationRefuted)
     found = await system.recorded(f.EvaluationRecounted)
     assert [meta.cause for _, meta in found] == [meta.position for _, meta in before]
+
+
+async def test_a_network_that_needs_a_certificate_needs_recounted_scores(system: System) -> None:
+    await scored(system)
+    settings = replace(
+        RECOUNT, evaluation=ONE_GENERATION.evaluation, trust=TrustSettings(required=True)
+    )
+    await system.write(f.SettingsChanged(version=2, settings=settings, why="test"))
+    async with running(verifier.main(system.process("verifier"))):
+        await system.count(f.EvaluationRecounted, len(await system.facts(f.EvaluationScored)))
 
 
 async def test_without_the_setting_nothing_is_recounted(system: System) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 from hypothesis import assume, given as for_all, settings as effort, strategies as st
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from support.loop_facts import CONFIG, B, C, described, fresh, joined, promoted, registered, scored
 from support.story import Story, settings_changed
 
@@ -86,6 +86,8 @@ class Trial:
             rankings=(),
         )
         self.put(fact)
+        if self.asking.in_force.settings.recounts and self.verdict() is None:
+            self.put(f.EvaluationRecounted(**asdict(fact)))
 
     def verdict(self) -> Fact | None:
         found = [
@@ -326,6 +328,19 @@ def test_the_operator_may_forbid_unattested_promotions(nodes: int, verdict: type
     if nodes == 3:
         assert "unattested" in fact.why
         assert "trust.required" in fact.why
+
+
+def test_then_only_recounted_scores_count() -> None:
+    trial = Trial(4, trust=TrustSettings(required=True))
+    for ticket, node in zip(trial.taken(), trial.nodes, strict=True):
+        fact = replace(
+            scored("promotion", ticket.starts, 0, model=C, round_=ticket.round),
+            ticket=fresh(),
+            node=node,
+        )
+        trial.put(fact)
+    assert trial.verdict() is None
+    assert trial.taken() == []
 
 
 def test_a_trial_goes_on_when_evaluators_leave() -> None:
