@@ -67,7 +67,7 @@ _ARCHIVE: Facts = (
 )
 _JUDGED: Facts = (
     *(f.ModelRegistered, f.EvaluationScored, f.EvaluationFailed, f.RegressionDetected),
-    *(f.GamesRetracted, f.PromotionRejected),
+    *(f.GamesRetracted, f.PromotionRejected, f.EvaluatorContradicted),
     *_INCUMBENTS,
 )
 _RECOUNTED: Facts = (f.EvaluationRecounted, f.EvaluationRefuted, f.EquivocationProven)

@@ -60,18 +60,27 @@ def verdict(kind: Kind, draw: random.Random) -> str:
 
 
 def games_until_convicted(
-    forged: Kind, honest: Kind, draw: random.Random, limit: int, share: float = FORGED_SHARE
+    forged: Kind,
+    honest: Kind,
+    draw: random.Random,
+    limit: int,
+    share: float = FORGED_SHARE,
+    auditors: int = 1,
 ) -> int | None:
-    """How many games a node plays until it is convicted; None if it is not within `limit`."""
-    settings, record, batch = AuditSettings(), Record(), list[str]()
+    """How many games a node plays until it is convicted, by one auditor or by several that share
+    its games; None if it is not within `limit`."""
+    settings, record = AuditSettings(), Record()
+    batches = [list[str]() for _ in range(auditors)]
     for game in range(1, limit + 1):
         kind = forged if draw.random() < share else honest
         new = record.games < settings.new_games
         looks = settings.decisions * DECISIONS * (settings.new_factor if new else 1.0)
         if draw.random() >= looks:
             continue
+        auditor = draw.randrange(auditors)
+        batch = batches[auditor]
         batch.append(verdict(kind, draw))
-        if len(batch) == AUDITED_AT_ONCE or game == limit:
+        if len(batch) * auditors >= AUDITED_AT_ONCE or game == limit:
             named = {
                 what: tuple(str(n) for n, one in enumerate(batch) if one == what)
                 for what in ("differing", "broken")
@@ -79,18 +88,25 @@ def games_until_convicted(
             found = NodeAudit(
                 node="n", first_seq=1, games=len(batch), decisions=len(batch), **named
             )
-            record, batch = record.after(found, game), []
-            if record.evidence >= CONVICTING:
+            record = record.after(found, game, str(auditor))
+            batch.clear()
+            if record.evidence >= CONVICTING and (auditors == 1 or record.confirmed):
                 return game
     return None
 
 
+@pytest.mark.parametrize("auditors", [1, 2, 4])
 @pytest.mark.parametrize("honest", [SAME_MACHINE, OTHER_MACHINE], ids=["same", "other"])
 @pytest.mark.parametrize("what", FORGERIES)
-def test_a_twentieth_of_forged_games_is_found_within_2000_games(what: str, honest: Kind) -> None:
+def test_a_twentieth_of_forged_games_is_found_within_2000_games(
+    what: str, honest: Kind, auditors: int
+) -> None:
     draw = random.Random(f"{what} {honest}")
-    count = NODES // 10
-    found = [games_until_convicted(FORGERIES[what], honest, draw, GAMES_MAX) for _ in range(count)]
+    count, forged = NODES // 10, FORGERIES[what]
+    found = [
+        games_until_convicted(forged, honest, draw, GAMES_MAX, auditors=auditors)
+        for _ in range(count)
+    ]
     caught = [games for games in found if games is not None]
     assert len(caught) >= 0.99 * count
 
@@ -106,14 +122,36 @@ def test_an_honest_node_is_not_convicted() -> None:
     )
 
 
+def test_no_auditor_convicts_a_node_whose_games_pass_elsewhere() -> None:
+    """One that lies about every game; a node that differs as another machine does."""
+    draw, record = random.Random(2), Record()
+    for game in range(20_000):
+        if draw.random() < 0.5:
+            lie = NodeAudit(node="n", first_seq=1, games=1, decisions=1, broken=(str(game),))
+            record = record.after(lie, game + 1, "liar")
+            continue
+        differs = verdict(OTHER_MACHINE, draw) == "differing"
+        named = (str(game),) if differs else ()
+        honest = NodeAudit(node="n", first_seq=1, games=1, decisions=1, differing=named)
+        record = record.after(honest, game + 1, "honest")
+        assert not record.confirmed
+    assert record.evidence >= CONVICTING
+
+
 @pytest.mark.slow
 def test_more_nodes() -> None:
     """The figures of docs/promises.md; `-s` prints them."""
     for what, forged in FORGERIES.items():
         for name, honest in (("same", SAME_MACHINE), ("other", OTHER_MACHINE)):
-            draw = random.Random(f"{what} {name}")
-            found = [games_until_convicted(forged, honest, draw, GAMES_MAX) for _ in range(NODES)]
-            caught = sorted(games for games in found if games is not None)
-            middle, late = caught[len(caught) // 2], caught[int(len(caught) * 0.99) - 1]
-            print(f"{what}, {name}: {len(caught) / NODES:.2%}, half by {middle}, 99 % by {late}")
-            assert len(caught) >= 0.99 * NODES
+            for auditors in (1, 2):
+                draw = random.Random(f"{what} {name}")
+                found = [
+                    games_until_convicted(forged, honest, draw, GAMES_MAX, auditors=auditors)
+                    for _ in range(NODES)
+                ]
+                caught = sorted(games for games in found if games is not None)
+                middle, late = caught[len(caught) // 2], caught[int(len(caught) * 0.99) - 1]
+                share = len(caught) / NODES
+                text = f"{share:.2%}, half by {middle}, 99 % by {late}"
+                print(f"{what}, {name}, {auditors} auditors: {text}")
+                assert share >= 0.99

@@ -64,7 +64,7 @@ def anomaly(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
             severity=severity,
             loss=loss,
             expected=expected,
-            deviations=deviations,
+            deviations=min(deviations, f.VALUE_MAX),
         )
 
 

@@ -8,10 +8,15 @@ Math. Statist. 1971) an honest node is convicted once in at least e^25 audited g
 million: at two games a second, half of them audited, once in 2,000 years, even if thirty times as
 many of its games differed as was measured. `tests/adversary/test_audits.py` simulates both sides.
 
+A second auditor must confirm that, where there is one: without the findings of any one auditor,
+what two differing games give, or a broken one, must remain, each by a sum of its own. A lying
+auditor alone thus convicts nobody whose games pass elsewhere.
+
 A proof, such as two contradicting facts under one signature, convicts at once. So do f + 1 of at
 least 3f + 1 coordinators that dispute a promotion of another one: one of them is honest."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
@@ -21,36 +26,52 @@ PASSED, DIFFERED, BROKEN = -20, 4_382, 9_903
 ln(.02 / .00025), ln(.02 / 1e-6). Of the games of an honest node one in 4,000 may differ, and one in
 a million be broken by a fault of its memory; of a forger a twentieth is forged, and two fifths of
 those are found"""
-CONVICTING = 25_000
+CONVICTING, CONFIRMING = 25_000, 7_000
+AUDITOR_LASTS = timedelta(days=1)
+"""since its newest audit, an auditor is one that could confirm what another finds"""
+AUDITORS_MAX = 64
 EVIDENCE_MAX = 1_000_000_000
 DISPUTES_MAX = 64
 """promotions whose disputes are remembered"""
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """A node: its audited games, the test's statistic in thousandths, the sequences of `GAMES` up
-    to which it was audited and up to which it was clean, and whether it is quarantined."""
+    """A node: its audited games, the test's statistic in thousandths, of all audits and of those by
+    each auditor, the sequences of `GAMES` up to which it was audited and up to which it was clean,
+    and whether it is quarantined."""
 
     games: int = 0
     evidence: int = 0
+    by: dict[str, int] = {}
     audited_seq: int = 0
     clean_seq: int = 0
     quarantined: bool = False
 
-    def after(self, found: f.NodeAudit, last_seq: int) -> "Record":
+    def after(self, found: f.NodeAudit, last_seq: int, auditor: str = "") -> "Record":
         """The record after one more audit, of a sample that ended at `last_seq`."""
         differing, broken = len(found.differing), len(found.broken)
         passed = found.games - differing - broken
         change = passed * PASSED + differing * DIFFERED + broken * BROKEN
-        evidence = min(max(0, self.evidence + change), EVIDENCE_MAX)
+        evidence = _sum(self.evidence, change)
+        by = {**self.by, auditor: _sum(self.by.get(auditor, 0), change)}
         clean = not (evidence or differing or broken)
         return Record(
             games=min(self.games + found.games, f.COUNT_MAX),
             evidence=evidence,
+            by={name: value for name, value in by.items() if value},
             audited_seq=last_seq,
             clean_seq=last_seq if clean else self.clean_seq,
             quarantined=self.quarantined,
         )
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether enough remains without the findings of any one auditor."""
+        return sum(self.by.values()) - max(self.by.values(), default=0) >= CONFIRMING
+
+
+def _sum(evidence: int, change: int) -> int:
+    return min(max(0, evidence + change), EVIDENCE_MAX)
 
 
 class Audits(Struct, frozen=True, kw_only=True):
@@ -60,6 +81,13 @@ class Audits(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Record] = {}
     coordinators: dict[str, str] = {}
     disputes: dict[int, tuple[str, ...]] = {}
+    auditors: dict[str, datetime] = {}
+    """when each finished its newest audit"""
+
+    def may_confirm(self, auditor: str, node: str, now: datetime) -> bool:
+        """Whether another auditor looks at games of the node too."""
+        others = [at for name, at in self.auditors.items() if name not in (auditor, node)]
+        return any(now - at <= AUDITOR_LASTS for at in others)
 
 
 DECIDER = Decider("audits", Audits)
@@ -67,11 +95,14 @@ Quarantines = Iterator[f.NodeQuarantined]
 
 
 @DECIDER.evolves
-def audited(state: Audits, fact: f.AuditFinished) -> Audits:
+def audited(state: Audits, fact: f.AuditFinished, context: Context) -> Audits:
     if _record(state, fact.node).quarantined:
         return state
+    auditors = {name: at for name, at in state.auditors.items() if name != fact.node}
+    newest = [*auditors.items(), (fact.node, context.time)][-AUDITORS_MAX:]
+    state = replace(state, auditors=dict(newest))
     nodes = {
-        one.node: _record(state, one.node).after(one, fact.last_seq)
+        one.node: _record(state, one.node).after(one, fact.last_seq, fact.node)
         for one in fact.found
         if one.node != fact.node
     }
@@ -81,13 +112,14 @@ def audited(state: Audits, fact: f.AuditFinished) -> Audits:
 @DECIDER.evolves
 def quarantined(state: Audits, fact: f.NodeQuarantined) -> Audits:
     record = replace(_record(state, fact.node), quarantined=True)
-    return replace(state, nodes={**state.nodes, fact.node: record})
+    auditors = {name: at for name, at in state.auditors.items() if name != fact.node}
+    return replace(state, nodes={**state.nodes, fact.node: record}, auditors=auditors)
 
 
 @DECIDER.evolves
 def released(state: Audits, fact: f.NodeReleased) -> Audits:
     seq = _record(state, fact.node).audited_seq
-    fresh = {"evidence": 0, "clean_seq": seq, "quarantined": False}
+    fresh = {"evidence": 0, "by": {}, "clean_seq": seq, "quarantined": False}
     return replace(state, nodes=changed(state.nodes, fact.node, **fresh))
 
 
@@ -124,11 +156,14 @@ def outvote(state: Audits, fact: f.PromotionDisputed) -> Quarantines:
 
 
 @DECIDER.decides
-def convict(state: Audits, fact: f.AuditFinished) -> Quarantines:
-    """Quarantine the nodes of whose games enough failed."""
+def convict(state: Audits, fact: f.AuditFinished, context: Context) -> Quarantines:
+    """Quarantine the nodes of whose games enough failed, in the audits of two auditors if there are
+    two."""
     for one in fact.found:
         record = _record(state, one.node)
-        if one.node != fact.node and record.evidence >= CONVICTING and not record.quarantined:
+        alone = not state.may_confirm(fact.node, one.node, context.time)
+        enough = record.evidence >= CONVICTING and (alone or record.confirmed)
+        if one.node != fact.node and enough and not record.quarantined:
             failed = ", ".join((*one.broken, *one.differing)[:3])
             why = f"games fail their audits, the newest {failed}: `ringrift game replay` shows it"
             yield _quarantine(one.node, record, why)

@@ -91,7 +91,7 @@ def spent(state: AllCosts, fact: Done) -> AllCosts:
     price = state.registered.get(fact.node, state.described.get(fact.node, 0.0))
     before = item.spent.get(kind, f.Spent(units=0, node_seconds=0.0, cost=0.0))
     after = f.Spent(
-        units=before.units + units,
+        units=min(before.units + units, f.COUNT_MAX),
         node_seconds=before.node_seconds + seconds,
         cost=before.cost + seconds / 3600.0 * price,
     )

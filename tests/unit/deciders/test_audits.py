@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ringrift.deciders.fleet import assignment
@@ -24,12 +24,12 @@ class Life:
     def __init__(self, decider: Any = DECIDER, settings: Settings = Settings()) -> None:  # noqa: B008
         self.decider, self.state, self.settings = decider, decider.initial(), settings
         self.decided: list[Fact] = []
-        self.seq, self.author = 0, "test"
+        self.seq, self.author, self.time = 0, "test", TIME
 
     def take(self, *facts: Fact) -> list[Fact]:
         for fact in facts:
             self.seq += 1
-            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), self.author, TIME, None)
+            meta = EventMeta("EVENTS", self.seq, "", str(self.seq), self.author, self.time, None)
             base = Context.of(meta)
             context = Context(
                 **{name: getattr(base, name) for name in base.__struct_fields__}
@@ -110,6 +110,29 @@ def test_a_proof_convicts_at_once() -> None:
     (quarantine,) = Life().take(proof, proof)
     assert isinstance(quarantine, f.NodeQuarantined)
     assert "two heads" in quarantine.why
+
+
+def test_where_another_node_audits_it_must_confirm() -> None:
+    life = Life()
+    life.take(audit(node="honest", auditor="n8"))
+    assert life.take(*(audit(broken=names(5)) for _ in range(5))) == []
+    assert life.take(audit(auditor="n8", differing=names(1))) == []
+    (fact,) = life.take(audit(auditor="n8", last=120, differing=names(1)))
+    assert isinstance(fact, f.NodeQuarantined)
+
+
+def test_passing_audits_of_the_second_withdraw_its_findings() -> None:
+    life = Life()
+    life.take(audit(auditor="n8", broken=names(1)), *(audit(auditor="n8") for _ in range(60)))
+    assert life.take(*(audit(broken=names(5)) for _ in range(5))) == []
+    assert life.state.nodes["liar"].by.keys() == {"n9"}
+
+
+def test_an_auditor_that_was_not_heard_of_for_a_day_confirms_nothing() -> None:
+    life = Life()
+    life.take(audit(node="honest", auditor="n8"))
+    life.time += timedelta(days=2)
+    assert len(life.take(audit(broken=names(3)))) == 1
 
 
 def disputes(life: Life, author: str, *nodes: str, promotion: int = 9) -> list[Fact]:
