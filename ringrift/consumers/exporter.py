@@ -19,6 +19,7 @@ from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import EventMeta
 from ringrift.events.facts import GameCompleted, Refusal, ShardExported
 from ringrift.events.settings import ShardSettings
+from ringrift.learning.shards import teaches
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
@@ -27,6 +28,8 @@ from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 
+WAITING_MAX = 4
+"""times the usual number of games of a shard, with those that teach nothing"""
 VERDICTS_SECONDS = 5.0
 """between two looks for verdicts that are waited for"""
 
@@ -81,7 +84,7 @@ async def _export(process: Process) -> None:
             name, reason = game.game, judged.refusal
             process.logger.warning("game refused", game=name, cause=meta.position, reason=reason)
         waiting[game.config].append(judged)
-        if len(waiting[game.config]) >= settings.games:
+        if _is_due(waiting[game.config], settings.games):
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)
             process.condition.work_began(process.clock.monotonic())
@@ -92,6 +95,15 @@ async def _export(process: Process) -> None:
                 process.condition.work_ended(process.clock.monotonic())
             last[game.config], newest_seq[game.config] = cut
             settings = await _settings(process)  # changed settings apply from the next shard on
+
+
+def _is_due(waiting: Games, wanted: int) -> bool:
+    """Whether these games make a shard: not if all of them are against baselines, which teach
+    nothing, unless more wait than the memory allows."""
+    if len(waiting) < wanted:
+        return False
+    taught = any(one.game.origin != "evaluation" or teaches(one.game) for one in waiting)
+    return taught or len(waiting) >= WAITING_MAX * wanted
 
 
 async def _settings(process: Process) -> ShardSettings:

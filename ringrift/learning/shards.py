@@ -102,9 +102,8 @@ def check_game(game: GameCompleted) -> CheckedGame:
             raise GameRejected(f"{len(moves)} moves, {game.plies} plies; at most {PLIES_MAX}")
         seats, decisions = decode_all(game.targets, game.plies)
         if game.rules_version != RULES_VERSION:
-            raise GameRejected(
-                f"rules version {game.rules_version}, this build has {RULES_VERSION}"
-            )
+            this = f"this build has {RULES_VERSION}"
+            raise GameRejected(f"rules version {game.rules_version}, {this}")
         if seats != config.seats or game.pie > (seats == 2):
             raise GameRejected(f"targets for {seats} seats of {config.seats}, pie rule {game.pie}")
         position = Position.start(config, pie=game.pie)
@@ -113,12 +112,14 @@ def check_game(game: GameCompleted) -> CheckedGame:
         raise GameRejected(str(error)) from error
     _compare_end(game, position)
     key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
-    # Against an opponent that does not search nearly every position is won: such values would
-    # teach that all positions are. Imported games have no budgets, and targets by reanalysis only.
-    searched = game.origin == "import" or all(seat.simulations for seat in game.seats)
-    learnt = decisions if searched else NONE_OF[seats]
-    outcome = outcome_values(game.winner, game.ranks)
-    return CheckedGame(key, game.pie, codes, outcome, learnt)
+    learnt = decisions if teaches(game) else NONE_OF[seats]
+    return CheckedGame(key, game.pie, codes, outcome_values(game.winner, game.ranks), learnt)
+
+
+def teaches(game: GameCompleted) -> bool:
+    """Whether values of a game teach: against an opponent that does not search nearly every
+    position is won. Imported games have no budgets, and targets by reanalysis only."""
+    return game.origin == "import" or all(seat.simulations for seat in game.seats)
 
 
 def _replay(position: Position, tokens: Sequence[str], decisions: Decisions) -> Codes:

@@ -22,6 +22,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """spare games, which no generation waits for"""
     games_evaluated: int = 0
     games_exported: int = 0
+    baseline_games: int = 0
+    """games against baselines since the last other game or shard: they make no shard"""
     samples_new: int = 0
     wins_new: tuple[int, ...] = ()
     """games won by seat 1, 2, ... in the shards that have a summary"""
@@ -86,7 +88,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     def _cut(self, shard_games: int, shards: int = 1) -> bool:
         waiting = self.games_played + self.spare_played + self.games_evaluated - self.games_exported
-        return waiting < shards * shard_games
+        return waiting - self.baseline_games < shards * shard_games
 
     def may_play_ahead(self, settings: TrainingSettings, shard_games: int) -> bool:
         """Whether few enough new samples wait to be learned from, and games to be exported."""
@@ -117,7 +119,7 @@ def planned(item: Progress, fact: f.SelfplayPlanned) -> Progress:
 def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
     if fact.ticket in item.tickets:
         return item
-    item = replace(item, tickets=noted(item.tickets, fact.ticket))
+    item = replace(item, tickets=noted(item.tickets, fact.ticket), baseline_games=0)
     own = not fact.spare and fact.generation == item.generation and not item.training
     if own:
         wanted, new = max(0, item.wanted - fact.lost), item.own_new + fact.games
@@ -135,8 +137,13 @@ def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
 def evaluated(item: Progress, fact: f.EvaluationScored | f.EvaluationAbandoned) -> Progress:
     if fact.purpose in f.MEASURING or fact.ticket in item.tickets:
         return item  # no shard holds its games
-    tickets = noted(item.tickets, fact.ticket)
-    return replace(item, games_evaluated=item.games_evaluated + fact.games, tickets=tickets)
+    against_baseline = fact.purpose in ("random", "heuristic")
+    return replace(
+        item,
+        games_evaluated=item.games_evaluated + fact.games,
+        baseline_games=item.baseline_games + fact.games if against_baseline else 0,
+        tickets=noted(item.tickets, fact.ticket),
+    )
 
 
 @PROGRESS.evolves
@@ -149,6 +156,7 @@ def exported(item: Progress, fact: f.ShardExported) -> Progress:
     return replace(
         item,
         games_exported=item.games_exported + fact.games - fact.imported,
+        baseline_games=0,
         samples_new=item.samples_new + fact.samples,
         wins_new=wins or item.wins_new,
     )

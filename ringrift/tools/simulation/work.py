@@ -227,5 +227,6 @@ def _measured(fleet: Fleet, node: SimulatedNode, ticket: EvaluationTicket, secon
     )
     game_seconds = workload.game_seconds(request.config) * workload.EVALUATION_FACTOR
     books.reference_seconds += score.games * game_seconds
-    if fleet.write(score, cause=ticket.cause, source="evaluator"):
+    written = fleet.write(score, cause=ticket.cause, source="evaluator")
+    if written and request.opponent.simulations:  # games against baselines teach nothing
         _export(fleet, request.config, score.games, request.candidate.participant)

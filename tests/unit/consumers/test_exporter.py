@@ -62,6 +62,26 @@ async def test_a_shard_holds_its_games(system: System) -> None:
     assert (shard.games, shard.samples, shard.rejected) == (2, counts.samples, 0)
 
 
+def against_a_baseline(seed: int) -> GameCompleted:
+    game = recorded_game(seed)
+    first, second = game.seats
+    return replace(game, origin="evaluation", seats=(first, replace(second, simulations=0)))
+
+
+async def test_games_against_baselines_make_no_empty_shard(system: System) -> None:
+    games = [against_a_baseline(number) for number in range(4)]
+    assert await exported(system, *games) == []
+    (shard,) = await exported(system, recorded_game(4))
+    assert (shard.first_seq, shard.last_seq, shard.games) == (1, 5, 5)
+    assert shard.samples > 0
+
+
+async def test_no_more_games_wait_than_the_memory_allows(system: System) -> None:
+    games = [against_a_baseline(number) for number in range(exporter.WAITING_MAX * 2)]
+    (shard,) = await exported(system, *games)
+    assert (shard.games, shard.samples) == (8, 0)
+
+
 async def test_a_restarted_exporter_continues_after_the_last_shard(system: System) -> None:
     await exported(system, *map(recorded_game, range(3)))
     shards = await exported(system, recorded_game(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
+from support.loop_facts import scored
 from support.training_facts import CONFIG, OTHER, exported, planned, played
 
 from ringrift.deciders.loop import selfplay
@@ -80,3 +81,24 @@ def test_more_samples_are_never_less_conclusive(wins, samples):
     settings = TrainingSettings()
     if Progress(samples_new=samples, wins_new=wins).enough(settings):
         assert Progress(samples_new=samples + 1, wins_new=wins).enough(settings)
+
+
+def test_games_against_baselines_that_no_shard_will_hold_keep_nothing_from_its_training():
+    waiting = Progress(games_planned=64, games_played=64, games_exported=64, games_evaluated=300)
+    assert not waiting.idle(256), "they fill a shard"
+    assert msgspec.structs.replace(waiting, baseline_games=300).idle(256)
+
+
+def test_games_against_baselines_are_counted_until_another_game_or_shard(life):
+    def counted():
+        return life.state.configs[CONFIG].progress.baseline_games
+
+    life.given(scored("heuristic", 4, 4), scored("random", 4, 4))
+    assert counted() == 32
+    life.given(scored("promotion", 4, 4))
+    assert counted() == 0
+    for end in (played(), exported(samples=10)):
+        life.given(scored("random", 4, 4))
+        assert counted() == 16
+        life.given(end)
+        assert counted() == 0
