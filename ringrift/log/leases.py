@@ -131,16 +131,26 @@ async def try_acquire(
 
 @contextlib.asynccontextmanager
 async def hold(
-    log: Log, role: str, holder: str, source: str, *, pace: Pace = PACE, now: Clock = time.monotonic
+    log: Log,
+    role: str,
+    holder: str,
+    source: str,
+    *,
+    pace: Pace = PACE,
+    now: Clock = time.monotonic,
+    patience: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Lease]:
-    """Wait for the lease of `role`; renew it while the block runs, and release it afterwards.
+    """Wait for the lease of `role`; renew it while the block runs, and release it afterwards. One
+    that is free is left to others for the seconds of `patience`.
 
     When the lease is lost, the block is cancelled and LeaseLost raised. Raises LogUnavailable while
     waiting."""
     free = now()
+    await _leave_to_others(patience())
     while (acquired := await try_acquire(log, role, holder, source, pace=pace, now=now)) is None:
         await _until_free(log, role, pace)
         free = now()
+        await _leave_to_others(patience())
     lease, claim = msgspec.structs.replace(acquired[0], election_seconds=now() - free), acquired[1]
     body = asyncio.current_task()
     assert body is not None
@@ -167,6 +177,11 @@ async def hold(
         if lost and body.uncancel() <= cancelling:  # cancelled by `keep`, not from outside
             raise lost[0] from None
         raise
+
+
+async def _leave_to_others(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 async def _keep(claim: _Claim, role: str, now: Clock) -> None:

@@ -25,6 +25,8 @@ from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
 QUARANTINES = (NodeQuarantined, NodeReleased)
+PATIENCE_SECONDS = 1.0
+"""in which a preferred node takes a free lease"""
 DRAINS = (NodeDrainRequested, PreemptionNoticed)
 CONTROLS = (
     *(SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned, VoterDiskChanged),
@@ -53,6 +55,12 @@ class Controls:
     def allows(self, kind: str) -> bool:
         """Whether this node may take tickets of `kind`. A node without an assignment takes all."""
         return self.assigned is None or kind in self.assigned.kinds
+
+    def patience(self) -> float:
+        """Seconds for which this node leaves a free lease to nodes that are preferred to it."""
+        preferred = self.operation.coordinators
+        place = preferred.index(self._node) if self._node in preferred else len(preferred)
+        return place * PATIENCE_SECONDS
 
     async def load(self) -> int:
         """Fold the controls in the log; the sequence after which to follow them."""

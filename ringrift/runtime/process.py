@@ -254,7 +254,9 @@ class Process:
         """Stand by until the lease of `role` is free, and hold it for the length of the block."""
         self.doing, self.standing_by = f"standing by for {role}", True
         holder = f"{self.node}.{self.instance}"
-        async with hold(self.log, role, holder, self.source, now=self.clock.monotonic) as lease:
+        clock, log = self.clock.monotonic, self.log
+        patience = self.controls.patience
+        async with hold(log, role, holder, self.source, now=clock, patience=patience) as lease:
             self.standing_by = False
             name = "ringrift_leader_election_latency_seconds"
             self.metrics.observe(name, lease.election_seconds, role)

@@ -128,6 +128,10 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Thresholds of faults, and the response to them."""
 
+    coordinators: tuple[kinds.NodeName, ...] = ()
+    """nodes that should act where one of several does, best first: a node waits a second for each
+    before it, and all others for as many as there are, before it takes a free lease. Who holds one
+    keeps it (requirement G19.12)"""
     node_suspected_seconds: kinds.PositiveFloat = 300.0
     """silence after which a node is suspected (requirement G16.13: 5 minutes)"""
     node_degraded_seconds: kinds.PositiveFloat = 600.0
@@ -170,6 +174,7 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     G06.37)"""
 
     def __post_init__(self) -> None:
+        kinds.distinct(self, "coordinators")
         kinds.rising(self, "node_suspected_seconds", "node_degraded_seconds", "node_lost_seconds")
         kinds.rising(self, "breaker_failures_min", "breaker_failures_max")
 

@@ -56,6 +56,7 @@ Priority = Annotated[
         "a config and a factor on its priority, such as hex8_2p=2",
     ),
 ]
+NodeName = Annotated[str, matching("[a-z0-9_-]{1,64}", "the name of a node, such as gpu1")]
 Architecture = Annotated[
     str, matching(f"(?:{_ARCHITECTURE})", "the name of an architecture, such as v2-micro")
 ]
