@@ -1,6 +1,7 @@
 """`ringrift cluster init|certs|edge|join|grow|backup|restore|rescue|repair`: the files of a
 cluster, and moving data onto one."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -15,7 +16,7 @@ from ringrift.cluster.terminal import complain
 from ringrift.insight.describe import plural
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.object_store import ObjectStore
-from ringrift.server.backup import load, names, prune, save
+from ringrift.server.backup import damaged, load, names, prune, save
 from ringrift.server.edge import ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
 
@@ -147,14 +148,22 @@ async def backup(*, to: str, keep: PositiveInt | None = None, session: Session =
     show(made, session.json, f"{text}; restore it with: ringrift cluster restore --from {to}")
 
 
-async def backups(*, at: str, json: Json = False) -> None:
+async def backups(*, at: str, check: bool = False, json: Json = False) -> int:
     """Show the finished backups at a place, the oldest first.
 
     Args:
         at: A directory, or a URL such as s3://bucket/prefix.
+        check: Read every object of all backups; the exit status is 1 if one is damaged.
     """
-    found = await names(ObjectStore(at))
-    show(found, json, "\n".join(found) or f"{at} holds no finished backup")
+    store = ObjectStore(at, create=False)
+    found = await names(store)
+    wrong = await damaged(store) if check else {}
+    lines = [f"{name}: cannot be restored" if name in wrong else name for name in found]
+    lines += [f"→ {text}: delete it" for text in sorted(set(chain(*wrong.values())))]
+    lines += ["the next backup stores what was deleted again"] if wrong else []
+    document = [{"name": name, "damaged": wrong.get(name, [])} for name in found]
+    show(document if check else found, json, "\n".join(lines) or f"{at} holds no finished backup")
+    return 1 if wrong else 0
 
 
 async def restore(

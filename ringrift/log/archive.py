@@ -249,10 +249,10 @@ class Cache:
         there. Raises StoreError, BlobMissing, BlobCorrupt."""
         base, name = here(place)
         if base.startswith("/"):
-            return await ObjectStore(base).get_checked(name, digest)
+            return await ObjectStore(base, create=False).get_checked(name, digest)
         data = await asyncio.to_thread(self.read, digest)
         if data is None:
-            data = await ObjectStore(base).get_checked(name, digest)
+            data = await ObjectStore(base, create=False).get_checked(name, digest)
             await asyncio.to_thread(self.write, digest, data)
         return data
 
@@ -260,7 +260,7 @@ class Cache:
         """Read an object of the archive from its store, whatever the cache has. Raises StoreError,
         BlobMissing, BlobCorrupt."""
         base, name = here(place)
-        await ObjectStore(base).get_checked(name, digest)
+        await ObjectStore(base, create=False).get_checked(name, digest)
 
     def read(self, digest: str) -> bytes | None:
         """Return what the cache has, if it is undamaged."""

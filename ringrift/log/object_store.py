@@ -31,11 +31,12 @@ TEXT_CHARS_MAX = 300
 class ObjectStore:
     """Objects by name under one place. Every method raises StoreError in one line."""
 
-    def __init__(self, place: str) -> None:
-        """Open a place. Raises StoreError if it is none, or its credentials cannot be read."""
+    def __init__(self, place: str, *, create: bool = True) -> None:
+        """Open a place, and create a directory unless it is only read. Raises StoreError if it is
+        none, is not there, or its credentials cannot be read."""
         self.place = place
         with _one_line_errors(place):
-            self._store = _open(place)
+            self._store = _open(place, create)
 
     async def put(self, name: str, data: bytes) -> None:
         """Store an object, in place of an earlier one of this name."""
@@ -90,7 +91,7 @@ class ObjectStore:
         await self.delete(name)
 
 
-def _open(place: str) -> Any:
+def _open(place: str, create: bool) -> Any:
     from obstore.store import LocalStore, from_url
 
     parts = urlsplit(place)
@@ -98,6 +99,8 @@ def _open(place: str) -> Any:
         folder = Path(parts.path).expanduser()
         if not parts.path:
             raise StoreError(f"{place!r} is no place: give a directory or a URL like s3://bucket")
+        if not create and not folder.is_dir():
+            raise StoreError(f"there is no directory {folder}")
         return LocalStore(folder.absolute(), mkdir=True)
     timeout, patience = (
         timedelta(seconds=each) for each in (ANSWER_SECONDS_MAX, RETRY_SECONDS_MAX)

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ringrift.log.errors import BlobMissing, ServerError
+from ringrift.log.errors import BlobCorrupt, BlobMissing, ServerError
 from ringrift.log.object_store import ObjectStore
 from ringrift.server.grow import CHUNK_BYTES, Report, Snapshot, Source, Stream, Take
 from ringrift.server.increment import Changed, increment, left_since
@@ -178,10 +178,27 @@ async def read(store: ObjectStore, name: str) -> Streams:
         raise ServerError(f"{store.place}/backups/{name}.json is damaged: {error}") from error
 
 
+async def damaged(store: ObjectStore) -> dict[str, list[str]]:
+    """Read every object of every backup, and return what is wrong with some, by backup: an object
+    that is damaged stays so, because later backups store again only what is missing. Raises
+    StoreError, ServerError."""
+    wrong, found = dict[str, str](), dict[str, list[str]]()
+    backups = {name: _digests(await read(store, name)) for name in await names(store)}
+    for digest in sorted(set().union(*backups.values())):
+        try:
+            await store.get_checked(f"objects/{digest}", digest)
+        except (BlobMissing, BlobCorrupt) as error:
+            wrong[digest] = str(error)
+    for name, digests in backups.items():
+        if bad := [wrong[digest] for digest in sorted(digests & wrong.keys())]:
+            found[name] = bad
+    return found
+
+
 async def prune(place: str, keep: int) -> None:
     """Delete all but the newest backups, and objects that only the deleted ones had. Raises
     StoreError."""
-    store = ObjectStore(place)
+    store = ObjectStore(place, create=False)
     every = await names(store)
     kept, old = every[-keep:], every[:-keep]
     needed = {digest for name in kept for digest in _digests(await read(store, name))}
@@ -201,7 +218,7 @@ async def load(place: str, name: str | None = None) -> Source:
     digest before anything is restored. Raises ServerError if there is none, or one is damaged."""
     if (Path(place) / OLD_MANIFEST).exists():
         return _load_old(Path(place))
-    store = ObjectStore(place)
+    store = ObjectStore(place, create=False)
     every = await names(store)
     if not every:
         remedy = f"`ringrift cluster backup --to {place}` makes one"

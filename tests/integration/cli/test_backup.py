@@ -24,7 +24,7 @@ from ringrift.log.leases import hold
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.log.wire import Wire
-from ringrift.server.backup import load, names, prune, save
+from ringrift.server.backup import damaged, load, names, prune, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import Stream, copy, live
@@ -87,6 +87,10 @@ def test_the_commands(
     assert "EVENTS: " in run.err
     assert main(["cluster", "backups", "--at", str(directory), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 1
+    assert main(["cluster", "backups", "--at", str(tmp_path / "none")]) == 1
+    assert f"there is no directory {tmp_path}/none" in capsys.readouterr().err
+    assert main(["cluster", "backups", "--at", str(directory), "--check"]) == 0
+    assert not (tmp_path / "none").exists(), "what is only read is not created"
     run("cluster", "restore", "--from", str(directory), "--replicas", "3", status=1)
     assert "give --replicas 1" in run.err
     server = system.call(EmbeddedServer.start(tmp_path / "new"))
@@ -351,6 +355,8 @@ async def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
     victim.unlink()
     with pytest.raises(ServerError, match="restore another backup"):
         await load(str(place))
+    ((name, (text,)),) = (await damaged(ObjectStore(str(place)))).items()
+    assert (name, text) == (made.name, f"{place}/objects/{victim.name}: no such object")
     with pytest.raises(ServerError, match="has no backup 2001; it has"):
         await load(str(place), "2001")
     (place / "backups" / f"{made.name}.json").write_bytes(b"{")
