@@ -61,6 +61,9 @@ async def games(
         lines.append(f"{plural(found.conflicts, 'game')} with an id of another game (both count)")
     if rated := sum(found.rated.values()):
         lines.append(f"{plural(rated, 'result')} of matches {verb}, rated as `legacy:...`")
+    if count := sum(found.games.values()):
+        speed = f"{count / found.seconds:,.0f} games per second of one core"
+        lines.append(f"{plural(count, 'game')} judged, {speed}")
     if report:
         lines.append(f"the others: {report}")
     show(found, session.json, table if found.games else None, "\n".join(lines))

@@ -30,6 +30,7 @@ from ringrift.legacy.replay import OldGame, Verdict, config_of, judge
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
+from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.runtime.game_heads import game_heads
 
@@ -68,6 +69,7 @@ class Summary(Struct, kw_only=True):
     others     by config and class
     conflicts  ids that several games with different moves have
     rated      new results of matches by config
+    seconds    of this process's processor time, once the rules are compiled
     """
 
     source: str
@@ -78,7 +80,7 @@ class Summary(Struct, kw_only=True):
     others: dict[str, Counter[str]] = {}
     conflicts: int = 0
     rated: Counter[str] = field(default_factory=Counter)
-    report: str | None = None
+    seconds: float = 0.0
 
 
 def name_of(verdict: Verdict) -> str:
@@ -252,6 +254,8 @@ async def import_games(
     summary = Summary(source=source, dry_run=log is None)
     importer = Importer(summary, configs, known, report)
     games = importer.accepted(files, progress)
+    Position.start(Config("square8", 2))  # compiles the rules, or loads them
+    began = time.process_time()
     start, appended = "", asyncio.ensure_future(asyncio.sleep(0, [0]))
     while batch := await asyncio.to_thread(lambda: list(islice(games, BATCH_GAMES))):
         await appended
@@ -274,6 +278,7 @@ async def import_games(
             for config, count in sorted(summary.stored.items())
         ]
         await log.append_each([_draft(fact, start, author, fact.config) for fact in done])
+    summary.seconds = time.process_time() - began
     if log is None:
         summary.rated.update(match.config for match in importer.matches)
     else:
