@@ -36,6 +36,7 @@ SHOWN: dict[type[Fact], str] = {
     facts.TrainingFinished: f"generation model steps {_LOSS} train_seconds",
     facts.ModelRegistered: "generation model architecture parameters",
     facts.ModelDerived: "model architecture parents method",
+    facts.ModelAdopted: "model origin architecture why",
     facts.EvaluationRequested: f"{_MATCH} starts",
     facts.EvaluationScored: f"{_MATCH} wins games",
     facts.RatingsUpdated: "games anchor ratings",

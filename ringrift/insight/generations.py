@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ringrift.deciders.fleet.troubles import Troubles
+from ringrift.deciders.loop.adoption import awaited
 from ringrift.deciders.loop.attempts import ATTEMPTS_MAX
 from ringrift.deciders.loop.repeats import BASELINES
 from ringrift.events import Recorded, facts
@@ -79,6 +80,8 @@ class ConfigView:
     training_started: bool = False
     delayed: tuple[facts.TrainingDelayed, datetime] | None = None
     """What a due training waits for, and since when."""
+    awaited: str | None = None
+    """The config with whose network this one may begin."""
     training_failed: int | None = None
     """Generation whose training failed, until another is requested."""
     current: str | None = None
@@ -113,7 +116,9 @@ class ConfigView:
             return f"waiting for {fact.reason} since {since:%H:%M:%S} UTC{longest}{ahead}"
         if self.unjudged:
             return f"evaluating generation {newest}{ahead}"
-        return f"waiting for shards of generation {self.playing}" if self.games else "starting"
+        if self.games:
+            return f"waiting for shards of generation {self.playing}"
+        return f"waiting for the first network of {self.awaited}" if self.awaited else "starting"
 
     def generation(self, number: int) -> Generation:
         """Return the row of a generation, created if missing; it may be changed."""
@@ -180,7 +185,7 @@ class ConfigView:
                 row = self.generation(event.generation)
                 row.evaluation_failed = True
                 row.failures[event.purpose] = row.failures.get(event.purpose, 0) + 1
-            case facts.ModelRegistered():
+            case facts.ModelRegistered() | facts.ModelAdopted():
                 self._trained(event.generation, event.model).parameters = event.parameters
             case facts.ModelPromoted() | facts.PromotionRejected():
                 promoted = isinstance(event, facts.ModelPromoted)
@@ -235,6 +240,8 @@ class LoopView:
 
     table: Callable[[], MutableMapping[Any, Any]] = dict
     configs: dict[str, ConfigView] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+    """Configs of the settings in force."""
     settings_version: int = 0
     generations_wanted: int = 0
     dead_letters: int = 0
@@ -262,8 +269,8 @@ class LoopView:
         return self.configs[config]
 
     def finished(self) -> bool:
-        """Whether all wanted generations of all configs are complete."""
-        views, wanted = self.configs.values(), self.generations_wanted
+        """Whether all wanted generations of all configs that are on are complete."""
+        views, wanted = [self.of(config) for config in self.on], self.generations_wanted
         return bool(wanted and views) and all(view.complete(wanted) for view in views)
 
     @classmethod
@@ -282,9 +289,12 @@ class LoopView:
         match event:
             case facts.SettingsChanged():
                 self.settings_version = event.version
-                self.generations_wanted = event.settings.generations
+                self.generations_wanted, self.on = (
+                    event.settings.generations,
+                    event.settings.configs,
+                )
                 for config in event.settings.configs:
-                    self.of(config)
+                    self.of(config).awaited = awaited(config, event.settings)
             case facts.UtilisationSampled():
                 self.used = event
             case facts.DeadLetterStored():

@@ -153,7 +153,7 @@ class Match(Struct, frozen=True, kw_only=True):
         starts, tested = sum(count for _, count in scores), self.purpose == "promotion"
         evidence = None
         if tested and starts:
-            _, evidence, _ = judge(scores, games, settings, first=False, config=self.config)
+            _, evidence, _ = judge(scores, games, settings, first="", config=self.config)
         return Standing(
             games=games,
             games_wanted=self.seats * sum(ticket.starts for ticket in known),

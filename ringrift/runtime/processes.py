@@ -184,7 +184,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
 # 190, deciders 36 to 48 MB), with room for larger boards
-_PLANS = ("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention")
+_PLANS = ("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention", "loop.adoption")
 _SPECS = (
     ProcessSpec("planner", 8791, leased=True, decides=_PLANS),
     ProcessSpec("promoter", 8792, leased=True, decides=("loop.promotion",)),

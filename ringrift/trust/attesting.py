@@ -12,6 +12,7 @@ from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
     IncumbentChanged,
+    ModelAdopted,
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
@@ -40,7 +41,7 @@ from ringrift.trust.heads import HeadWriter, leaf_of, leaves
 from ringrift.trust.merkle import Tree, includes
 
 EVIDENCE = (
-    *(ModelRegistered, EvaluationRequested, EvaluationScored),
+    *(ModelRegistered, ModelAdopted, EvaluationRequested, EvaluationScored),
     *(RegressionDetected, SettingsChanged),
 )
 DISPUTED = "disputed"
@@ -168,6 +169,8 @@ def _is_evidence(event: Fact, promotion: IncumbentChanged) -> bool:
             return event.version == promotion.settings_version
         case ModelRegistered():
             return event.model == promotion.model
+        case ModelAdopted():
+            return event.model == promotion.model and event.config == promotion.config
         case EvaluationRequested():
             named = event.candidate.model == promotion.current
             return named and event.config == promotion.config

@@ -223,14 +223,18 @@ class Fold:
                     requested=int(seq) if stream == "EVENTS" else 0,
                     finished=self._trained.pop(event.model, 0),
                 )
+            case f.ModelAdopted():
+                models = self.models.setdefault(event.config, Shelf())
+                models[len(models)] = event.model
             case f.TrainingFinished():
                 if event.model in self.networks:
                     self._happened(event.model, finished=meta.seq)
                 else:
                     self._trained[event.model] = meta.seq
             case f.ModelPromoted() | f.PromotionRejected():
-                promoted = isinstance(event, f.ModelPromoted)
-                self._happened(event.model, judged=meta.seq, promoted=promoted)
+                promoted, known = isinstance(event, f.ModelPromoted), self.networks.get(event.model)
+                if known and known.config == event.config:  # else it was adopted there
+                    self._happened(event.model, judged=meta.seq, promoted=promoted)
             case f.PromotionAttested() if known := self.networks.get(event.model):
                 nodes = dict.fromkeys((*known.attested, event.node))
                 self._happened(event.model, attested=tuple(nodes))

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By room; a room may always import itself and `ringrift.errors`, the error shown to people."""
 
 FILE_LINES_MAX = 350
-ROOM_CODE_LINES_MAX = 5_550
+ROOM_CODE_LINES_MAX = 5_700
 CODE_LINES_MAX = 42_500
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""

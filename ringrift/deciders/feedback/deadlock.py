@@ -124,7 +124,7 @@ def failed(item: Loop, fact: f.TrainingFailed | f.TrainingTimedOut) -> Loop:
 
 
 @DECIDER.evolves
-def registered(item: Loop, fact: f.ModelRegistered) -> Loop:
+def registered(item: Loop, fact: f.ModelRegistered | f.ModelAdopted) -> Loop:
     return _moved(item, trials=item.trials + 1)
 
 

@@ -6,7 +6,8 @@ round of long games is split into several tickets, which are played in parallel,
 evaluators or more every round is, so that none of them can decide it (`split`); the match of a
 first network against random play is split likewise. The first networks
 of a config play the baselines for a limited time: what they have learned is little, and soon
-replaced. A candidate without a rival is measured against the baselines only; one whose rival is no
+replaced. A candidate without a rival is measured against the baselines only, one of another config
+against the heuristic; one whose rival is no
 longer current starts again against the one that is, as does one whose results were retracted.
 
 A network that learned from retracted games plays the baselines once more for each retraction, so
@@ -15,14 +16,15 @@ that its strength is known from later games. So does a current network that has 
 
 When too many matches wait, training is held back until most are played."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ringrift.deciders import kit
 from ringrift.deciders.kit import STEERING, Context, Decider, replace, seed_from
 from ringrift.deciders.loop import split
-from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, RANDOM, Retest
+from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Retest
 from ringrift.deciders.loop.trials import (
+    ADOPTED_STARTS,
     GENERATIONS_MAX,
     Evaluation,
     Evaluations,
@@ -60,16 +62,20 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
     for model, trial in state.configs[config].trials.items():
         candidate = _Candidate(config, trial.generation, model, state.configs[config], context)
         games = baseline_starts(state.configs[config], config, trial.generation, settings)
+        if trial.first == "heuristic":
+            games = ADOPTED_STARTS
         rounds = bool(trial.rival or tickets or trial.rounds)
         if rounds and trial.is_due(config, settings):
-            rival = candidate.seat_of(trial.rival) if trial.rival else RANDOM
+            rival = candidate.seat_of(trial.rival) if trial.rival else BASELINES[trial.purpose]
             sizes = round_starts(
                 state, config, settings, None if trial.rival else games, split=tickets
             )
             for number, starts in enumerate(sizes, trial.rounds):
                 yield candidate.match(trial.purpose, rival, starts, number, number, split=tickets)
         if not trial.baselines:
-            left_out = trial.purpose if rounds else None
+            left_out = {trial.purpose} if rounds else set[f.Purpose]()
+            if trial.first == "heuristic":
+                left_out.add("random")
             yield from candidate.baselines(games, 0, trial.rounds, left_out=left_out)
 
 
@@ -107,10 +113,10 @@ class _Candidate(NamedTuple):
         return network_seat(model, budget, kind=kind, seats=seats)
 
     def baselines(
-        self, starts: int, round: int, *seed: object, left_out: f.Purpose | None = None
+        self, starts: int, round: int, *seed: object, left_out: Collection[f.Purpose] = ()
     ) -> Iterator[f.EvaluationRequested]:
         for purpose, opponent in BASELINES.items():
-            if purpose != left_out:
+            if purpose not in left_out:
                 yield self.match(purpose, opponent, starts, round, *seed)
 
     def match(
@@ -137,10 +143,12 @@ class _Candidate(NamedTuple):
 
 
 @DECIDER.evolves
-def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
+def registered(item: Evaluation, fact: f.ModelRegistered | f.ModelAdopted) -> Evaluation:
     if fact.model == item.current:
         return item  # registered again, and no candidate
-    new = {fact.model: Trial(generation=fact.generation, rival=item.current)}
+    adopted = isinstance(fact, f.ModelAdopted)
+    trial = Trial(generation=fact.generation, rival=item.current, adopted=adopted)
+    new = {fact.model: trial}
     architectures = item.architectures | {fact.model: fact.architecture}
     return replace(item, trials=item.trials | new, architectures=architectures)
 
@@ -252,8 +260,8 @@ def judged(item: Evaluation, fact: f.Verdict | f.ModelRolledBack, context: Conte
     trials = {name: trial for name, trial in item.trials.items() if name not in decided}
     for name, old in trials.items():
         if old.rival != fact.current:  # against the new rival it starts again
-            fresh = Trial(generation=old.generation, rival=fact.current, baselines=old.baselines)
-            trials[name] = fresh
+            fresh = Trial(generation=old.generation, rival=fact.current, adopted=old.adopted)
+            trials[name] = replace(fresh, baselines=old.baselines)
     at = item.measured_at if isinstance(fact, f.PromotionRejected) else context.time
     return replace(item, current=fact.current, trials=trials, measured_at=at)
 

@@ -2,9 +2,10 @@
 
 Where several architectures compete, each has its own line of networks, and the next training is of
 the one furthest below its share. A network that learned from retracted games is replaced by its
-nearest clean ancestor. Where a cascade is set, the promotion of a network of one architecture makes
-the next training one of another, taught by it. The first network of a line starts from the weights
-that the settings name, if any."""
+nearest clean ancestor. A config that adopts a network of another continues its line. Where a
+cascade is set, the promotion of a network of one architecture makes the next training one of
+another, taught by it. The first network of a line starts from the weights that the settings name,
+if any."""
 
 from ringrift.deciders.kit import Context, Fold, Struct, replace
 from ringrift.events import facts as f
@@ -75,6 +76,14 @@ def registered(item: Lineage, fact: f.ModelRegistered) -> Lineage:
         return item
     lines = {**item.lines, fact.architecture: fact.model}
     return replace(item, lines=lines, models={**item.models, fact.model: fact.architecture})
+
+
+@LINEAGE.evolves
+def adopted(item: Lineage, fact: f.ModelAdopted) -> Lineage:
+    # the start of the first training, even if it does not win enough to play
+    lines = {**item.lines, fact.architecture: fact.model}
+    models = {**item.models, fact.model: fact.architecture}
+    return replace(item, newest=fact.model, lines=lines, models=models)
 
 
 @LINEAGE.evolves

@@ -5,7 +5,8 @@ With four evaluators or more none of them can decide alone (`ringrift.deciders.l
 fewer decide is unattested, and with the setting `trust.required` promotes nothing. With the setting
 `evaluation.recount`, a score counts once a coordinator has recounted it.
 
-The first network of a config has no rival; it is promoted once it beats random play beyond doubt. A
+The first network of a config has no rival; it is promoted once it beats random play beyond doubt,
+one of another config once it scores more than its fair share against the heuristic beyond doubt. A
 test still open after `starts_max` starts is decided by the score. Each verdict is a fact with its
 evidence.
 
@@ -18,17 +19,19 @@ from datetime import datetime
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, changed, noted, replace
 from ringrift.deciders.loop import split
-from ringrift.deciders.loop.verdict import Verdict, counts, plays_as
+from ringrift.deciders.loop.verdict import First, Verdict, counts, plays_as
 from ringrift.events import facts as f
 
 Verdicts = Iterator[f.Verdict | f.ModelRolledBack]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A network on trial: its results against the current one, or against random if there is
+    """A network on trial: its results against the current one, or against a baseline if there is
     none."""
 
     generation: int
+    adopted: bool = False
+    """from another config"""
     results: split.ByNode = {}
     split: int = 0
     """tickets of the newest round, if they are for several nodes"""
@@ -49,26 +52,32 @@ class Promotion(Struct, frozen=True, kw_only=True):
     tickets: tuple[str, ...] = ()
     """counted"""
 
-    @property
-    def purpose(self) -> f.Purpose:
-        """The matches by which candidates are judged."""
-        return "promotion" if self.current else "random"
+    def first(self, model: str | None) -> First:
+        """The baseline by which a candidate is judged if there is no current network."""
+        candidate = self.candidates.get(model or "")
+        baseline: First = "heuristic" if candidate and candidate.adopted else "random"
+        return "" if self.current else baseline
+
+    def purpose(self, model: str | None) -> f.Purpose:
+        """The matches by which a candidate is judged."""
+        return self.first(model) or "promotion"
 
 
 DECIDER = Decider("promotion", Configs[Promotion])
 
 
 @DECIDER.evolves
-def registered(item: Promotion, fact: f.ModelRegistered) -> Promotion:
-    new = {fact.model: Candidate(generation=fact.generation)}
+def registered(item: Promotion, fact: f.ModelRegistered | f.ModelAdopted) -> Promotion:
+    adopted = isinstance(fact, f.ModelAdopted)
+    new = {fact.model: Candidate(generation=fact.generation, adopted=adopted)}
     return replace(item, candidates=item.candidates | new)
 
 
 @DECIDER.evolves
 def asked(item: Promotion, fact: f.EvaluationRequested) -> Promotion:
-    if fact.purpose != item.purpose:
-        return item
     model = fact.candidate.model or ""
+    if fact.purpose != item.purpose(model):
+        return item
     return replace(item, candidates=changed(item.candidates, model, split=fact.split))
 
 
@@ -104,7 +113,7 @@ def contradicted(item: Promotion, fact: f.EvaluatorContradicted) -> Promotion:
 def retracted(item: Promotion, fact: f.GamesRetracted) -> Promotion:
     # candidates with retracted results start again
     fresh = {
-        name: Candidate(generation=candidate.generation, split=candidate.split)
+        name: replace(candidate, results={}, failed=(), named=())
         for name, candidate in item.candidates.items()
         if name in fact.candidates
     }
@@ -117,7 +126,7 @@ def judged(item: Promotion, fact: f.Verdict | f.ModelRolledBack, context: Contex
     candidates = {name: one for name, one in item.candidates.items() if name != fact.model}
     if fact.current != item.current:  # results against another rival do not count
         for name, one in candidates.items():
-            candidates[name] = Candidate(generation=one.generation)
+            candidates[name] = Candidate(generation=one.generation, adopted=one.adopted)
     rolled_back = isinstance(fact, f.ModelRolledBack)
     at = context.time if rolled_back else item.rolled_back_at
     return replace(item, current=fact.current, candidates=candidates, rolled_back_at=at)
@@ -188,9 +197,9 @@ def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context)
 
 
 def _judged_by(item: Promotion, fact: f.Score | f.EvaluationFailed) -> Candidate | None:
-    """The candidate that a result counts for: one against the current network, or against random
-    play if there is none."""
-    if fact.purpose != item.purpose or fact.ticket in item.left_out:
+    """The candidate that a result counts for: one against the current network, or against its
+    baseline if there is none."""
+    if fact.purpose != item.purpose(fact.candidate_model) or fact.ticket in item.left_out:
         return None
     candidate = item.candidates.get(fact.candidate_model or "")
     if not isinstance(fact, f.EvaluationFailed) and item.current:
@@ -213,7 +222,7 @@ def _verdict(
     if isinstance(fact, f.EvaluationFailed):
         rejects = len(candidate.failed) > split.liars_max(candidate.split)
         return "reject" if rejects else "open", None, f"evaluation failed: {fact.reason}"
-    first, settings = item.current is None, context.settings
+    first, settings = item.first(fact.candidate_model), context.settings
     verdict, evidence, why = split.combined(
         candidate.results, candidate.split, settings.promotion, first=first, config=fact.config
     )

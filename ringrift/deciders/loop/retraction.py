@@ -102,7 +102,9 @@ def requested(item: Retraction, fact: f.TrainingRequested, context: Context) -> 
 
 
 @DECIDER.evolves
-def registered(item: Retraction, fact: f.ModelRegistered, context: Context) -> Retraction:
+def registered(
+    item: Retraction, fact: f.ModelRegistered | f.ModelAdopted, context: Context
+) -> Retraction:
     span = item.trainings.get(context.cause or "")
     new = Trained(generation=fact.generation, parents=fact.parents, span=span)
     return replace(item, models={**item.models, fact.model: new})

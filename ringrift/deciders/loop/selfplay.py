@@ -33,6 +33,8 @@ from ringrift.deciders.kit import (
     replace,
     seed_from,
 )
+from ringrift.deciders.loop import adoption
+from ringrift.deciders.loop.adoption import ADOPTION, Adoption
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
 from ringrift.events.settings.kinds import LARGE_BOARDS
@@ -67,6 +69,7 @@ class Play(Struct, frozen=True, kw_only=True):
     plans: int = 0
     """plans of this generation; 0 = it is due"""
     progress: Progress = Progress()
+    adoption: Adoption = Adoption()
     boost: float = exploration.USUAL
     gap: float | None = None
     """Elo of the current network above the heuristic"""
@@ -95,7 +98,7 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     """processes that play, in the last sample"""
 
 
-DECIDER = Decider("selfplay", Plays, parts=(PROGRESS,), wakes=STEERING)
+DECIDER = Decider("selfplay", Plays, parts=(PROGRESS, ADOPTION), wakes=STEERING)
 DECIDER.keeps(f.ModelRolledBack, model=lambda fact: fact.current)
 DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
 DECIDER.keeps(f.VelocityChanged, gap=lambda fact: fact.elo_above_heuristic)
@@ -178,11 +181,11 @@ def sampled(state: Plays, fact: f.UtilisationSampled) -> Plays:
 def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
     """Plan every config whose generation is due, else spare games for nodes without tickets."""
     settings = context.settings
-    due = [config for config, item in state.configs.items() if _due(config, item, context)]
+    due = [config for config in state.configs if _due(state, config, context)]
     for config in due:
         item = state.configs[config]
         games = _games(state, config, settings)
-        if not item.model:
+        if not item.model or (not item.generation and item.model == item.adoption.adopted):
             games = on_board(config, settings.selfplay.bootstrap_games, settings)
         purpose = ("selfplay", item.generation, item.plans)
         yield _plan(state, config, context, games, purpose)
@@ -243,15 +246,28 @@ def _on(config: str, item: Play, context: Context) -> bool:
     return on and not paused and not finished
 
 
-def _due(config: str, item: Play, context: Context) -> bool:
-    progress, settings = item.progress, context.settings
+def _due(state: Plays, config: str, context: Context) -> bool:
+    item, settings = state.configs[config], context.settings
+    progress = item.progress
     if not _on(config, item, context):
         return False
     if item.plans == 0 or item.again:
-        return True
+        return bool(item.plans) or not _awaits_network(state, config, context)
     if progress.training or not progress.idle(settings.shard.games):
         return False  # the next generation follows from the candidate of this training
     return item.blocked or not progress.enough(settings.training)
+
+
+def _awaits_network(state: Plays, config: str, context: Context) -> bool:
+    """Whether a config without games will begin with the network of another, or may."""
+    items = {name: play.adoption for name, play in state.configs.items()}
+    if items[config].on_trial or adoption.offered(config, items, context.settings):
+        return True
+    other = adoption.awaited(config, context.settings)
+    if other is None or items[config].begun or state.players:
+        return False
+    # not for one whose first network was rejected, as that of the next generation may be late
+    return not state.configs[other].generation and _on(other, state.configs[other], context)
 
 
 def _games(state: Plays, config: str, settings: Settings) -> int:

@@ -16,7 +16,7 @@ from itertools import combinations
 from statistics import median
 
 from ringrift.deciders.kit import Struct, replace
-from ringrift.deciders.loop.verdict import Scores, Verdict, judge, merged
+from ringrift.deciders.loop.verdict import First, Scores, Verdict, judge, merged
 from ringrift.events import facts as f
 from ringrift.events.settings import PromotionSettings
 
@@ -95,7 +95,7 @@ def combined(
     tickets: int,
     settings: PromotionSettings,
     *,
-    first: bool,
+    first: First,
     config: str,
 ) -> tuple[Verdict, f.Evidence, str]:
     """Verdict, evidence and reason for the results of all nodes (`judge`)."""

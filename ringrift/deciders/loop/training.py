@@ -189,7 +189,7 @@ def _intensity(item: Training, parent: str | None, samples: int, context: Contex
     progress = item.progress
     new = progress.samples_new + (progress.samples_asked if item.attempts.failed else 0)
     most = training.passes_max * new if new else math.inf
-    if parent is None:
+    if parent is None or not item.readiness.generation:
         most = min(most, training.first_samples)
     passed = max(samples * training.epochs * by_quality, 1.0)
     return round(max(by_quality * min(1.0, most / passed), INTENSITY_MIN), 4)

@@ -8,6 +8,7 @@ from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import Configs, Struct, replace
 from ringrift.deciders.loop.repeats import Failures, Retest
 from ringrift.deciders.loop.split import ByNode, combined, liars_max, tickets_of_round
+from ringrift.deciders.loop.verdict import First
 from ringrift.events import Settings, facts as f
 
 GENERATIONS_MAX = 16
@@ -17,6 +18,8 @@ ROUND_TICKETS_MAX = 4
 waits"""
 BASELINE_STARTS_MIN = 8
 """of a new network, however long its games are"""
+ADOPTED_STARTS = 16
+"""of a network of another config against the heuristic: of 32 games it must win 22"""
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -24,7 +27,9 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     generation: int
     rival: str | None = None
-    """none of a first network, which is judged by its match against random play"""
+    """none of a first network, which is judged by its match against a baseline"""
+    adopted: bool = False
+    """from another config"""
     rounds: int = 0
     """tickets of all rounds so far"""
     answered: int = 0
@@ -39,7 +44,13 @@ class Trial(Struct, frozen=True, kw_only=True):
     @property
     def purpose(self) -> f.Purpose:
         """The matches by which it is judged."""
-        return "promotion" if self.rival else "random"
+        return self.first or "promotion"
+
+    @property
+    def first(self) -> First:
+        """The baseline by which a first network is judged."""
+        baseline: First = "heuristic" if self.adopted else "random"
+        return "" if self.rival else baseline
 
     def asked(self, split: int) -> "Trial":
         """The trial with one more ticket: a round is over once all are answered, or all but f of a
@@ -57,7 +68,7 @@ class Trial(Struct, frozen=True, kw_only=True):
             return False
         if not self.results:
             return True
-        first, test = self.rival is None, settings.promotion
+        first, test = self.first, settings.promotion
         verdict, _, _ = combined(self.results, self.split, test, first=first, config=config)
         return verdict == "open"
 

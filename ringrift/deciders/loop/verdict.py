@@ -17,14 +17,17 @@ CLASSES_OF_SEATS = {2: 5, 3: 7, 4: 13}
 """score classes of one start: 2 seats give the pentanomial; n seats have n rotations of scores in
 steps of 1 / (n - 1)"""
 FIRST_SCORE_MIN = 0.5
-"""the lower 95 % limit of a first network's score against random play must be above this"""
+"""the lower 95 % limit of a first network's score against its baseline must be above this"""
+First = Literal["", "random", "heuristic"]
+"""the baseline by which a first network is judged: random play for one of the config itself, the
+heuristic for one of another config; empty if there is a current network"""
 
 
 def judge(
-    scores: Scores, games: int, settings: PromotionSettings, *, first: bool, config: str
+    scores: Scores, games: int, settings: PromotionSettings, *, first: First, config: str
 ) -> tuple[Verdict, f.Evidence, str]:
-    """Verdict, evidence and reason for a candidate's results, against random play if it is the
-    first network."""
+    """Verdict, evidence and reason for a candidate's results, against a baseline if it is the first
+    network."""
     starts = sum(count for _, count in scores)
     score = math.fsum(value * count for value, count in scores) / starts
     test = Sprt(elo0=settings.elo0, elo1=settings.elo1, alpha=settings.alpha, beta=settings.beta)
@@ -40,10 +43,11 @@ def judge(
         elo_95_half_width=result.elo_95_half_width,
     )
     if first:
-        limit, _ = wilson_interval(score, starts)
-        why = f"scores {score:.1%} against random, at least {limit:.1%} with 95 % confidence"
+        adopted = first == "heuristic"
+        limit, _ = wilson_interval(score, starts * f.seats_of(config) if adopted else starts)
+        why = f"scores {score:.1%} against {first}, at least {limit:.1%} with 95 % confidence"
         verdict: Verdict = "promote" if limit > FIRST_SCORE_MIN else "reject"
-        return verdict, evidence, f"first network: {why}"
+        return verdict, evidence, f"{'of another config' if adopted else 'first network'}: {why}"
     won = f"{score:.1%} of {games} games"
     if result.state == "accepted":
         return "promote", evidence, f"llr {result.llr:.2f} reached {result.upper:.2f}: {won}"

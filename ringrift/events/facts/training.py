@@ -162,6 +162,22 @@ class ModelDerived(ConfigFact, subject="model.{config}.derived"):
         law(self.model not in self.parents, "a network is not its own parent")
 
 
+class ModelAdopted(ConfigDecision, subject="model.{config}.adopted"):
+    """A network of the config `origin` is on trial in this one as it is: it becomes current if it
+    wins more than its fair share against the heuristic.
+
+    The other fields are those of its registration."""
+
+    model: Sha256
+    origin: ConfigName
+    generation: Count = 0
+    architecture: Name
+    encoder: Name
+    parameters: Positive
+    parents: Parents
+    why: Text
+
+
 ModelMade = ModelRegistered | ModelDerived
 """facts by which a network exists"""
 

@@ -107,6 +107,10 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     init: tuple[kinds.ModelOfConfig, ...] = ()
     """networks that the first training of a config starts from, such as `square8_4p=<digest>` of
     one made by `ringrift model transfer`"""
+    adoption: bool = True
+    """whether a config begins with the network of the other board of its kind, such as
+    hexagonal_2p with that of hex8_2p, if that wins more than its fair share against the heuristic.
+    A config on a large board waits for that network: its games take ten times as long"""
     distill_from: tuple[kinds.ModelOfConfig, ...] = ()
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""

@@ -45,6 +45,7 @@ class ModelHistory:
     def __init__(self, history: HistoryIndex) -> None:
         self.history = history
         self.made: dict[str, Recorded[facts.ModelMade]] = {}
+        self.adopted: list[facts.ModelAdopted] = []
         self.scores: dict[str, dict[str, Score]] = {}
         """By digest and purpose."""
         self.verdicts: dict[str, Recorded[facts.ModelPromoted | facts.PromotionRejected]] = {}
@@ -71,28 +72,37 @@ class ModelHistory:
                 self._finished[event.model] = event
             case facts.ModelRegistered() | facts.ModelDerived():
                 self.made[event.model] = Recorded(event, meta)
-            case facts.EvaluationScored() if event.candidate_model:
-                scores = self.scores.setdefault(event.candidate_model, {})
+            case facts.ModelAdopted():
+                self.adopted.append(event)
+            case facts.EvaluationScored() if self._is_own(event.candidate_model, event.config):
+                scores = self.scores.setdefault(event.candidate_model or "", {})
                 scores.setdefault(event.purpose, Score()).add(event)
             case facts.RatingsUpdated():
                 self._ratings[event.config] = event
-            case facts.PromotionRejected():
-                self.verdicts[event.model] = Recorded(event, meta)
-            case facts.ModelPromoted():
-                self.verdicts[event.model] = Recorded(event, meta)
-                self._current[event.config] = event.model
+            case facts.PromotionRejected() | facts.ModelPromoted():
+                if self._is_own(event.model, event.config):
+                    self.verdicts[event.model] = Recorded(event, meta)
+                self._current[event.config] = event.current or ""
             case facts.ModelRolledBack():
                 self._current[event.config] = event.current
+
+    def _is_own(self, model: str | None, config: str) -> bool:
+        """Whether a network was made for a config, and not adopted there; so is one of which only
+        results are known."""
+        made = self.made.get(model or "")
+        return model is not None and (made is None or made.event.config == config)
 
     def promoted(self, model: str) -> bool | None:
         """Whether a network was promoted; None before its verdict."""
         verdict = self.verdicts.get(model)
         return None if verdict is None else isinstance(verdict.event, facts.ModelPromoted)
 
-    def state(self, made: facts.ModelMade) -> str:
-        """Return `current`, `promoted`, `rejected` or nothing."""
+    def state(self, made: facts.ModelMade | facts.ModelAdopted) -> str:
+        """Return `current`, `promoted`, `rejected` or nothing; `adopted` of another config."""
         if self._current.get(made.config) == made.model:
             return "current"
+        if isinstance(made, facts.ModelAdopted):
+            return "adopted"
         return VERDICTS[self.promoted(made.model)]
 
     def ratings(self, model: str) -> tuple[facts.Rating, ...]:
@@ -160,14 +170,15 @@ class ModelHistory:
 
     def documents(self, config: str | None = None) -> list[dict[str, Any]]:
         """Return all networks, or those of a config, as plain values, the oldest first."""
-        made = [item for item, _ in self.made.values() if config in (None, item.config)]
+        every = (*(item for item, _ in self.made.values()), *self.adopted)
+        made = [item for item in every if config in (None, item.config)]
         return [{**msgspec.to_builtins(item), "state": self.state(item)} for item in made]
 
     def table(self, config: str | None = None) -> Table | str:
         """Return all networks, or those of a config, as a table."""
         rows, anchors = [], set[str | None]()
         for made in self.documents(config):
-            origin = made.get("method") or made["generation"]
+            origin = made.get("method") or made.get("origin") or made["generation"]
             ratings = self.ratings(made["model"])
             elos = [f"{elo_text(row)} ({row.participant.partition(':')[2]})" for row in ratings]
             anchors.update([self.anchor(made["config"])] if elos else ())

@@ -86,7 +86,7 @@ class Measurements:
 
     config: str
     loop: LoopView = field(default_factory=LoopView)
-    models: dict[str, facts.ModelMade] = field(default_factory=dict)
+    models: dict[str, facts.ModelMade | facts.ModelAdopted] = field(default_factory=dict)
     tickets: dict[str, facts.EvaluationRequested] = field(default_factory=dict)
     asked: dict[tuple[object, ...], str] = field(default_factory=dict)
     """Tickets by the identity of their request."""
@@ -117,7 +117,9 @@ class Measurements:
         self.loop.take(recorded)
         event, meta = recorded
         match event:
-            case facts.ModelRegistered() | facts.ModelDerived() if event.config == self.config:
+            case facts.ModelRegistered() | facts.ModelDerived() | facts.ModelAdopted() if (
+                event.config == self.config
+            ):
                 self.models[event.model] = event
             case facts.EvaluationRequested() if event.config == self.config:
                 if event.purpose in facts.MEASURING:

@@ -168,14 +168,14 @@ def test_a_better_score_never_turns_a_promotion_into_a_rejection(starts):
         merged(tuple(starts), ()),
         100,
         PromotionSettings(starts_max=10_000),
-        first=False,
+        first="",
         config=CONFIG,
     )[0]
     better = judge(
         merged(tuple(starts), ((1.0, 20),)),
         100,
         PromotionSettings(starts_max=10_000),
-        first=False,
+        first="",
         config=CONFIG,
     )[0]
     assert order.index(better) >= order.index(verdict)

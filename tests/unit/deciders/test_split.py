@@ -15,7 +15,7 @@ from support.story import Story, settings_changed
 
 from ringrift.deciders.loop import evaluation, promotion, split
 from ringrift.deciders.loop.split import Results, combined, contradicted, liars_max
-from ringrift.deciders.loop.verdict import judge, merged
+from ringrift.deciders.loop.verdict import First, judge, merged
 from ringrift.events import Fact, facts as f
 from ringrift.events.settings import EvaluationSettings, PromotionSettings, TrustSettings
 
@@ -245,10 +245,10 @@ histogram = st.dictionaries(st.sampled_from(CLASSES), st.integers(1, 60), min_si
 @for_all(
     results=st.lists(histogram, min_size=1, max_size=9),
     tickets=st.sampled_from([4, 7]),
-    first=st.booleans(),
+    first=st.sampled_from(["", "random", "heuristic"]),
 )
 def test_a_verdict_is_that_of_the_honest_alone(
-    results: list[dict[float, int]], tickets: int, first: bool
+    results: list[dict[float, int]], tickets: int, first: First
 ) -> None:
     settings = PromotionSettings()
     known = {

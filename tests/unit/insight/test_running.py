@@ -147,7 +147,7 @@ def test_the_test_stands_where_the_promoter_would_see_it() -> None:
     now = standing(told)
     scores = ((0.5, 3), (1.0, 2))
     assert now.scores == scores
-    _, evidence, _ = judge(scores, now.games, SETTINGS, first=False, config="hex8_2p")
+    _, evidence, _ = judge(scores, now.games, SETTINGS, first="", config="hex8_2p")
     assert now.evidence == evidence
     assert evidence.lower < evidence.llr < evidence.upper
 
