@@ -8,6 +8,7 @@ cursors, causes and fencing tokens stay valid."""
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from nats.errors import NoRespondersError
 
 from ringrift.log import api
 from ringrift.log.connect import Connection
-from ringrift.log.entry import stamp_of
+from ringrift.log.entry import Entry, stamp_of
 from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
@@ -78,6 +79,19 @@ class Stream:
         """What the server says about it; with the sequences of deleted messages if asked for."""
         request = {"deleted_details": True} if deleted else None
         return await self.log.call(f"STREAM.INFO.{self.name}", request)
+
+    async def get(self, seq: int) -> Entry | None:
+        """The message with a sequence, if the stream itself has it."""
+        return await self._get({"seq": seq})
+
+    async def next_after(self, seq: int) -> int:
+        """The sequence of the next message in the stream itself, or a very large one."""
+        found = await self._get({"seq": seq + 1, "next_by_subj": ">"})
+        return found.seq if found else sys.maxsize
+
+    async def _get(self, wanted: Mapping[str, Any]) -> Entry | None:
+        with _unavailable(self.name, "no answer from its leader"):
+            return await api.get_message(self.log.ask, self.name, wanted)
 
 
 async def _snapshot(log: JetStreamLog, stream: str, *, check: bool) -> Snapshot:

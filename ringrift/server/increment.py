@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from ringrift.server.grow import Snapshot, Stream
 from ringrift.server.parts import LAST, Cutter, Part, Piece, Record, record_of, records, records_in
 
-DELETED_MAX = 1_000_000
+DELETED_MAX = 100_000
 """messages within a stream that were deleted, which the server lists one by one"""
+ALIVE_MAX = 10_000
+"""messages that did not leave a stream when it was trimmed, each of which is asked for"""
 State = Mapping[str, Any]
 Fetch = Callable[[Part], Awaitable[bytes]]
 
@@ -25,24 +27,37 @@ class Changed(Exception):
 
 
 class Left(NamedTuple):
-    """What a stream has left of the messages of an earlier state: all if `gone` is None, else those
-    from its first one on that are not among the deleted ones."""
+    """What a stream has left of the messages of an earlier state: all if `gone` is None; else those
+    from its first one on that are not among the deleted ones, and up to `trimmed` only `alive`."""
 
     state: State
-    gone: Sequence[int] | None
+    gone: Sequence[int] | None = ()
+    trimmed: int = 0
+    alive: Sequence[int] = ()
 
     def count(self, part: Part) -> int:
         """How many of a part's messages are left."""
         if self.gone is None:
             return part.messages
-        first = max(part.first_seq, int(self.state["first_seq"]))
-        deleted = bisect_right(self.gone, part.last_seq) - bisect_left(self.gone, first)
-        return max(0, part.last_seq - first + 1 - deleted)
+        first = max(part.first_seq, int(self.state["first_seq"]), self.trimmed + 1)
+        deleted = _between(self.gone, first, part.last_seq)
+        kept = _between(self.alive, part.first_seq, part.last_seq)
+        return kept + max(0, part.last_seq - first + 1 - deleted)
 
     def of(self, found: Sequence[Record]) -> list[Record]:
         """Those of a part's messages that are left."""
-        gone, first = set(self.gone or ()), self.state["first_seq"]
-        return [record for record in found if record.seq >= first and record.seq not in gone]
+        gone, alive = set(self.gone or ()), set(self.alive)
+        first = max(self.state["first_seq"], self.trimmed + 1)
+        return [
+            record
+            for record in found
+            if record.seq in alive or (record.seq >= first and record.seq not in gone)
+        ]
+
+
+def _between(seqs: Sequence[int], first: int, last: int) -> int:
+    """How many of the sequences, which ascend, are in a range."""
+    return max(0, bisect_right(seqs, last) - bisect_left(seqs, first))
 
 
 async def left_since(
@@ -54,12 +69,20 @@ async def left_since(
     if config["retention"] != "limits" or counted != before["messages"]:
         raise Changed
     now = (await stream.info())["state"]
-    if now["last_seq"] < before["last_seq"] or now.get("num_deleted", 0) > DELETED_MAX:
+    if now["last_seq"] < before["last_seq"]:
         raise Changed
     if _only_grew(before, now):
         return Left(now, None)
-    now = (await stream.info(deleted=True))["state"]
-    return Left(now, sorted(now.get("deleted") or ()))
+    if now.get("num_deleted", 0) <= DELETED_MAX:
+        now = (await stream.info(deleted=True))["state"]
+        return Left(now, sorted(now.get("deleted") or ()))
+    # what was trimmed left single messages behind, and more gaps than the server can list
+    trimmed, alive = await stream.log.archive.trimmed(stream.name), list[int]()
+    while (found := await stream.next_after(alive[-1] if alive else 0)) <= trimmed:
+        alive.append(found)
+        if len(alive) > ALIVE_MAX:
+            raise Changed
+    return Left(now, (), trimmed, alive)
 
 
 def _only_grew(before: State, now: State) -> bool:
@@ -84,7 +107,7 @@ async def increment(
         for piece in cutter.add(record):
             yield piece
     last = left.of(list(records_in(await fetch(parts[-1]))))
-    newest = await stream.log.get(stream.name, last[-1].seq)
+    newest = await stream.get(last[-1].seq)
     if newest is None or record_of(newest) != last[-1]:
         raise Changed
     for part in parts:

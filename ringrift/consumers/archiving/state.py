@@ -1,6 +1,6 @@
 """What the archiver knows from the log."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ringrift.events import facts as f
 from ringrift.log import read
@@ -57,7 +57,8 @@ class State:
             case f.ArchiveFailed() | f.ArchiveRecovered():
                 self.failing = isinstance(event, f.ArchiveFailed)
             case f.BackupFinished():
-                self.backup, self.backup_failed = time, False
+                began = time - timedelta(seconds=event.backup_seconds)
+                self.backup, self.backup_failed = began, False
             case f.BackupFailed():
                 self.backup_failed = True
             case f.NodePressureChanged(resource="disk"):

@@ -15,8 +15,9 @@ from support.clusters import content
 from support.voters import voters
 
 from ringrift.cli.main import main
+from ringrift.consumers.archiving import moving
 from ringrift.events import draft
-from ringrift.events.facts import ConsumerStarted
+from ringrift.events.facts import ConsumerStarted, StreamTrimmed
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, ServerError
 from ringrift.log.jetstream import JetStreamLog
@@ -24,6 +25,7 @@ from ringrift.log.leases import hold
 from ringrift.log.object_store import ObjectStore
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.log.wire import Wire
+from ringrift.server import increment
 from ringrift.server.backup import damaged, load, names, prune, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
@@ -34,9 +36,9 @@ AHEAD_BYTES_MAX = 2_500_000
 """sent by a server before it waits for an answer"""
 
 
-def started(number: int) -> Any:
-    fact = ConsumerStarted(node="n", consumer="test", instance=str(number), version="1")
-    return draft(fact, cause=None, source="test", key=f"backup-{number}")
+def started(number: int, node: str = "n") -> Any:
+    fact = ConsumerStarted(node=node, consumer="test", instance=str(number), version="1")
+    return draft(fact, cause=None, source="test", key=f"backup-{node}-{number}")
 
 
 async def test_a_restored_server_continues_from_the_backup(tmp_path: Path) -> None:
@@ -265,6 +267,32 @@ async def test_what_was_deleted_since_a_backup_is_not_in_the_next_one(
         assert await Blobs(new).names("models") == sorted(
             digest for number, digest in enumerate(digests) if number not in (0, 2)
         )
+
+
+async def test_a_trimmed_stream_with_many_gaps_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(increment, "DELETED_MAX", 0)
+    place = tmp_path / "backups"
+    async with served(tmp_path, "old", "new") as (old, new):
+        await old.append_each([started(number, "rare") for number in range(3)])
+        await old.append_each([started(number) for number in range(6000)])
+        await save(await live(old), str(place))
+        trimmed = StreamTrimmed(stream="EVENTS", last_seq=4000)
+        await old.append([draft(trimmed, cause=None, source="test")])
+        await old.archive.refresh()
+        await moving.purge(old, EVENTS, 4000)
+        with counted(old, monkeypatch) as read:
+            made = await save(await live(old), str(place))
+        assert read[0] < AHEAD_BYTES_MAX + 100_000
+        assert made.size_bytes < 1_500_000
+        await copy(await load(str(place)), new, replicas=1)
+        found = [
+            [one async for part in log.read(EVENTS, archived=False) for one in part]
+            for log in (old, new)
+        ]
+        assert [one.seq for one in found[1]] == [3, *range(4001, 6005)]
+        assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("more", [0, 500])
