@@ -65,8 +65,8 @@ memory of a laptop"""
 NNUE_MACHINE = replace(
     TOWER_MACHINE,
     selfplay=loop.SelfplaySettings(
-        games=1_500,
-        bootstrap_games=1_500,
+        games=1_000,
+        bootstrap_games=1_000,
         large_board_share=0.1,
         games_per_ticket=250,
         simulations=64,
@@ -75,7 +75,7 @@ NNUE_MACHINE = replace(
     evaluation=loop.EvaluationSettings(simulations=64),
     training=loop.TrainingSettings(
         architecture="nnue_policy",
-        min_samples=30_000,
+        min_samples=20_000,
         window_samples=250_000,
         epochs=1.5,
         first_samples=400_000,
