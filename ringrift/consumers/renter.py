@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from ringrift.consumers import hook
 from ringrift.consumers.hook import Answer, HookFailed, HookRefused, Listed
+from ringrift.deciders.fleet.rented import Renting
 from ringrift.events import EventMeta, Fact, Recorded, facts as f
 from ringrift.events.settings import RentingSettings
 from ringrift.log import read
@@ -190,11 +191,27 @@ class Renter:
         """Compare what the provider runs with the book, again and again, until cancelled."""
         while True:
             settings = await self._settings()
+            self._measure()
             try:
                 await self._reconcile_once()
             except HookFailed as error:
                 self._process.logger.warning("hook failed", verb="list", reason=str(error))
             await asyncio.sleep(settings.reconcile_seconds)
+
+    def _measure(self) -> None:
+        """Show in the metrics what the decider knows of what is rented."""
+        fold = self._process.folds.get("renting")
+        if fold is None:
+            return
+        state: Renting = fold.state
+        values = {
+            "nodes": sum(bool(node.instance) for node in state.nodes.values()),
+            "cost_per_hour": state.cost_per_hour,
+            "cost": state.spent,
+            "orphans": len(state.orphans),
+        }
+        for name, value in values.items():
+            self._process.metrics.set(f"ringrift_rented_{name}", value)
 
     async def _reconcile_once(self) -> None:
         book = Book()

@@ -64,6 +64,10 @@ _LIST = (
     _gauge("ringrift_memory_pressure_tier", _TIERS, "resource"),
     _gauge("ringrift_verification_failures", "Losses and differences found; the verifier only."),
     _gauge("ringrift_replicas_damaged", "Copies that hold less than others; the monitor only."),
+    _gauge("ringrift_rented_nodes", "Nodes that are rented; the renter only."),
+    _gauge("ringrift_rented_cost_per_hour", "What they cost per hour; the renter only."),
+    _gauge("ringrift_rented_cost", "Cost of all that was ever rented; the renter only."),
+    _gauge("ringrift_rented_orphans", "Instances that no rent explains; the renter only."),
     _gauge("ringrift_archive_failing", "1 while the archive cannot be used; the archiver only."),
     _gauge("ringrift_archive_pending", "Messages not archived yet; the archiver only.", "stream"),
     _gauge(

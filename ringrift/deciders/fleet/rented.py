@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import inf
 
 from ringrift.deciders.fleet.durations import Durations
 from ringrift.deciders.fleet.offers import PRICE_MIN, Offer
@@ -31,6 +32,8 @@ class Rented(Struct, frozen=True, kw_only=True):
     idle_seconds: float = 0.0
     gone: str = ""
     """why it does not work any more: preempted, or to be replaced"""
+    stopped: datetime | None = None
+    """when it stopped in an orderly way; an update starts it again"""
     draining_since: datetime | None = None
     returning: bool = False
     failures: int = 0
@@ -88,13 +91,10 @@ def why_not(state: Renting, offers: dict[str, Offer], context: Context) -> str:
         return why
     if context.pauses.stops("all", "selfplay"):
         return "self-play is paused"
-    fresh = (
-        state.sampled is not None and seconds_since(state.sampled, context) < SAMPLE_AGE_SECONDS_MAX
-    )
+    fresh = seconds_since(state.sampled, context) < SAMPLE_AGE_SECONDS_MAX
     if fresh and state.waiting > 1.0 - settings.used_min:
         return f"{state.waiting:.0%} of the cores wait for a ticket already"
-    calm = settings.calm_minutes * 60.0
-    if state.calm_since is not None and seconds_since(state.calm_since, context) < calm:
+    if seconds_since(state.calm_since, context) < settings.calm_minutes * 60.0:
         return "a node was returned a short while ago, because it was idle"
     return ""
 
@@ -167,7 +167,10 @@ def worn(node: Rented, settings: RentingSettings, context: Context) -> str:
         return "it was drained"
     if node.idle_seconds >= settings.idle_minutes * 60.0:
         return f"it had no work for {node.idle_seconds / 60.0:,.0f} minutes"
-    if not node.seen and seconds_since(node.since, context) >= settings.boot_minutes * 60.0:
+    boot_seconds = settings.boot_minutes * 60.0
+    if node.stopped and seconds_since(node.stopped, context) >= boot_seconds:
+        return f"it stopped {settings.boot_minutes} minutes ago"
+    if not node.seen and seconds_since(node.since, context) >= boot_seconds:
         return f"it sent no heartbeat in {settings.boot_minutes} minutes"
     return ""
 
@@ -209,6 +212,6 @@ def worth(node: Rented, offers: dict[str, Offer]) -> tuple[float, datetime]:
     return speed / max(node.cost_per_hour, PRICE_MIN), node.since
 
 
-def seconds_since(moment: datetime, context: Context) -> float:
-    """Seconds from a moment to the time of the event."""
-    return (context.time - moment).total_seconds()
+def seconds_since(moment: datetime | None, context: Context) -> float:
+    """Seconds from a moment to the time of the event; infinite without one."""
+    return (context.time - moment).total_seconds() if moment else inf

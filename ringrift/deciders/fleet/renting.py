@@ -122,32 +122,35 @@ def found(state: Renting, fact: f.OrphanFound, context: Context) -> Renting:
 
 
 @DECIDER.evolves
-def seen(state: Renting, fact: f.NodePresenceChanged) -> Renting:
+def seen(state: Renting, fact: f.NodePresenceChanged, context: Context) -> Renting:
     node = state.nodes.get(fact.node)
     if node is None:
         return state
     changes = {"present": fact.present, "seen": node.seen or fact.present, "idle_seconds": 0.0}
+    stopped = context.time if fact.left and not fact.present else None
     clean = {name: one for name, one in state.refused.items() if name != node.offer}
-    nodes = changed(state.nodes, fact.node, **changes)
+    nodes = changed(state.nodes, fact.node, stopped=stopped, **changes)
     return replace(state, nodes=nodes, refused=clean if fact.present else state.refused)
 
 
 @DECIDER.evolves
 def sampled(state: Renting, fact: f.UtilisationSampled, context: Context) -> Renting:
+    """A present node that is not in a sample has no workers, so it is idle too."""
     nodes = dict(state.nodes)
-    for name, use in fact.nodes.items():
-        if (node := nodes.get(name)) is not None:
-            works = sum(use.busy.values()) > IDLE_SHARE * use.cores * fact.seconds
-            idle = 0.0 if works else min(node.idle_seconds + fact.seconds, f.VALUE_MAX)
-            nodes[name] = replace(node, idle_seconds=idle)
-    others = sum(use.players > 0 and name not in nodes for name, use in fact.nodes.items())
-    cores = sum(use.cores for use in fact.nodes.values())
-    waited = sum(use.waited.get(NO_TICKET, 0.0) for use in fact.nodes.values())
+    for name, node in state.nodes.items():
+        use = fact.nodes.get(name)
+        if use is None and not node.present:
+            continue
+        works = use and sum(use.busy.values()) > IDLE_SHARE * use.cores * fact.seconds
+        idle = 0.0 if works else min(node.idle_seconds + fact.seconds, f.VALUE_MAX)
+        nodes[name] = replace(node, idle_seconds=idle)
+    play = {name: use for name, use in fact.nodes.items() if use.players}
+    cores = sum(use.cores for use in play.values())
+    waited = sum(use.waited.get(NO_TICKET, 0.0) for use in play.values())
     now = min(waited / (cores * fact.seconds), 1.0) if cores else 0.0
-    fresh = (
-        state.sampled is not None and seconds_since(state.sampled, context) < SAMPLE_AGE_SECONDS_MAX
-    )
+    fresh = seconds_since(state.sampled, context) < SAMPLE_AGE_SECONDS_MAX
     waiting = state.waiting + IDLE_WEIGHT * (now - state.waiting) if fresh else now
+    others = len(play.keys() - nodes.keys())
     return replace(state, nodes=nodes, others=others, waiting=waiting, sampled=context.time)
 
 

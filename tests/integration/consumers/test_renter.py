@@ -180,9 +180,14 @@ async def test_what_runs_without_a_rent_is_found_and_returned_if_allowed(
 
 async def test_what_the_provider_ended_is_recorded(fleet: Fleet) -> None:
     await fleet.settle()
-    async with fleet.renter():
+    process = Process("renter", "n", fleet.log)
+    async with running(renter.main(process)):
         await fleet.tick()
         rented = await fleet.next(f.NodeRented)
+        async with asyncio.timeout(30):
+            while process.metrics.value("ringrift_rented_nodes") != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert process.metrics.value("ringrift_rented_cost_per_hour") == 0.25
         fleet.provider.change(instances={})
         gone = await fleet.next(f.NodeReturned)
     assert (gone.node, gone.instance, gone.asked) == (rented.node, rented.instance, False)

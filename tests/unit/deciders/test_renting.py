@@ -114,7 +114,8 @@ def test_an_idle_node_is_drained_then_returned_and_none_is_rented_for_a_while(be
     life = begun(idle_minutes=2, calm_minutes=60)
     one, *others = rented(life)
     for _ in range(2):
-        life.given(used(*others), used(one, busy=0.0))
+        nodes = {**used(*others).nodes, **used(one, busy=0.0).nodes}
+        life.given(f.UtilisationSampled(seconds=60.0, nodes=nodes))
     (drain,) = life.when(TICK).then(f.NodeDrainRequested)
     assert (drain.node, drain.why) == (one, "it had no work for 2 minutes")
     life.when(TICK).then()  # it finishes what it has
@@ -133,6 +134,33 @@ def test_a_node_that_does_not_drain_in_time_is_returned_all_the_same(begun) -> N
     life.when(TICK).then()
     (back,) = life.after(seconds=120).when(TICK).then(f.NodeReturnRequested)
     assert (back.node, back.why) == (one, "it was drained")
+
+
+def test_a_node_without_workers_is_idle(begun) -> None:
+    life = begun(idle_minutes=2)
+    one, *others = rented(life)
+    for _ in range(2):
+        life.given(used(*others))
+    (drain,) = life.when(TICK).then(f.NodeDrainRequested)
+    assert drain.node == one
+
+
+def test_a_node_that_stopped_is_returned_unless_it_starts_again(begun) -> None:
+    life = begun(boot_minutes=5, offers=(CHEAP,))
+    one, other, *_ = rented(life)
+    for name in (one, other):
+        life.given(seen(name, present=False, left=True))
+    life.after(seconds=240).given(seen(other)).when(TICK).then()
+    (back,) = life.after(seconds=60).when(TICK).then(f.NodeReturnRequested)
+    assert (back.node, back.why) == (one, "it stopped 5 minutes ago")
+
+
+def test_cores_of_nodes_that_do_not_play_do_not_hide_those_that_wait(begun) -> None:
+    waits = used("own", busy=0.0, waits=1.0).nodes["own"]
+    brain = f.NodeUse(cores=1000, players=0, busy={}, waited={"a-process": 60_000.0})
+    life = begun(used_min=0.8)
+    life.given(f.UtilisationSampled(seconds=60.0, nodes={"brain": brain, "own": waits}))
+    life.when(TICK).then()
 
 
 def test_no_more_is_rented_while_cores_wait_for_tickets(begun) -> None:
