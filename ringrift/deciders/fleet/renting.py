@@ -238,6 +238,7 @@ def _rents(state: Renting, offers: dict[str, Offer], context: Context) -> Iterat
         )
     ):
         why = f"{offer.value:,.2f} speed per unit of cost; {money:,.2f} per hour were left"
+        money -= offer.price
         if need is not None:
             why += f"; the deadline needs speed {need:,.1f}"
         yield f.NodeRentRequested(

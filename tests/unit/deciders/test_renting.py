@@ -157,9 +157,9 @@ def test_a_node_that_stopped_is_returned_unless_it_starts_again(begun) -> None:
 
 def test_cores_of_nodes_that_do_not_play_do_not_hide_those_that_wait(begun) -> None:
     waits = used("own", busy=0.0, waits=1.0).nodes["own"]
-    brain = f.NodeUse(cores=1000, players=0, busy={}, waited={"a-process": 60_000.0})
+    keeper = f.NodeUse(cores=1000, players=0, busy={}, waited={"a-process": 60_000.0})
     life = begun(used_min=0.8)
-    life.given(f.UtilisationSampled(seconds=60.0, nodes={"brain": brain, "own": waits}))
+    life.given(f.UtilisationSampled(seconds=60.0, nodes={"keeper": keeper, "own": waits}))
     life.when(TICK).then()
 
 
