@@ -122,16 +122,19 @@ class Evaluations(Configs[Evaluation], frozen=True, kw_only=True):
     evaluators: dict[str, float] = {}
     """registered nodes that evaluate, with the seconds that a ticket on them should take"""
     nodes: dict[str, Evaluator] = {}
+    counting: int = 0
+    """nodes that count, so that no event needs a look at all of them"""
 
     def tickets(self, settings: Settings) -> int:
         """Tickets of a round of a split trial, 0 with too few evaluators."""
-        present = sum(node.counts for node in self.nodes.values())
-        return tickets_of_round(present, settings.evaluation.evaluators)
+        return tickets_of_round(self.counting, settings.evaluation.evaluators)
 
     def noted(self, node: str, **changes: bool) -> "Evaluations":
         """The state with these changes to what is known of a node."""
-        known = replace(self.nodes.get(node, Evaluator()), **changes)
-        return replace(self, nodes=self.nodes | {node: known})
+        before = self.nodes.get(node, Evaluator())
+        known = replace(before, **changes)
+        counting = self.counting + known.counts - before.counts
+        return replace(self, nodes=self.nodes | {node: known}, counting=counting)
 
 
 def round_starts(

@@ -19,7 +19,7 @@ from ringrift.events.tickets import (
 )
 from ringrift.tools.simulation import liars, workload
 from ringrift.tools.simulation.fleet import Fleet
-from ringrift.tools.simulation.nodes import SimulatedNode
+from ringrift.tools.simulation.nodes import ORDER, SimulatedNode
 
 CHECKPOINT_SECONDS = 600.0
 FAILURES = {"selfplay": 0.003, "training": 0.02, "evaluation": 0.01}
@@ -32,6 +32,8 @@ POOR_LOSS = 3.0
 
 def hand_out(fleet: Fleet) -> None:
     """Let every free node look for a ticket."""
+    if not any(map(fleet.queue.waiting, ORDER)):
+        return
     free = [node for node in fleet.nodes.values() if node.ticket is None and node.rented]
     fleet.chance("nodes").shuffle(free)  # the order of pulls is arbitrary
     for node in free:
