@@ -94,6 +94,8 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     shares: dict[str, float] = {}
     players: dict[str, float] = {}
     """registered nodes that play, with the seconds that a ticket on them should take"""
+    shortest_seconds: float = 0.0
+    """the fewest of these"""
     workers: int = PLAYERS
     """processes that play, in the last sample"""
 
@@ -167,7 +169,8 @@ def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
     players = {name: seconds for name, seconds in state.players.items() if name != fact.node}
     if "selfplay" in fact.kinds:
         players[fact.node] = fact.ticket_seconds
-    return replace(state, players=players)
+    shortest = min(players.values(), default=0.0)
+    return replace(state, players=players, shortest_seconds=shortest)
 
 
 @DECIDER.evolves
@@ -319,7 +322,7 @@ def ticket_games(state: Plays, config: str, settings: Settings) -> int:
         return int(min(usual, max(TICKET_GAMES_LAST, soon)))
     if not seconds.count:
         return min(TICKET_GAMES_MIN, usual)
-    games = int(min(state.players.values()) / max(seconds.careful, 1e-9))
+    games = int(state.shortest_seconds / max(seconds.careful, 1e-9))
     return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
 
 

@@ -57,7 +57,7 @@ async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
     async with fresh_log() as log:
         run = partial(append_each, log, BenchEvents(), sizes.each)
         yield Benchmark("cluster/append/r1", "events/s", run)
-    async with _three() as three:
+    async with three_servers() as three:
         run = partial(append_each, three.log, three.events, sizes.each)
         yield Benchmark("cluster/append/r3", "events/s", run)
         units = {"p50": "ms", "p99": "ms"}
@@ -73,7 +73,8 @@ async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
 
 
 @contextlib.asynccontextmanager
-async def _three() -> AsyncIterator[_Three]:
+async def three_servers() -> AsyncIterator[Three]:
+    """Three servers with all streams, current and without other load."""
     with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
         data = Path(folder)
         cluster = LocalCluster.create(data, 3, users=False, tls=False)
@@ -83,14 +84,14 @@ async def _three() -> AsyncIterator[_Three]:
             log = await JetStreamLog.open(cluster.url, name="bench")
             await ensure(log, replicas=3)
             await wait_until_current(log, EVENTS, 3, CURRENT_SECONDS_MAX)
-            yield _Three(data, cluster, log)
+            yield Three(data, cluster, log)
             await log.close()
         finally:
             cluster.stop()
 
 
 @dataclass
-class _Three:
+class Three:
     """Three servers with all streams, and what is measured on them. Each method is one run."""
 
     data: Path

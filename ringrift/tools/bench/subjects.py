@@ -22,6 +22,7 @@ Subject = Literal[
     "trust",
     "archive",
     "deciders",
+    "fleet",
 ]
 """A module of this package; it is imported when it is measured."""
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
