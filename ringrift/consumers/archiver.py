@@ -95,6 +95,7 @@ async def _record(process: Process, fence: Expect, place: str, problem: str, sta
     """Record a failure of the store, or its end, once each."""
     process.metrics.set("ringrift_archive_failing", float(bool(problem)))
     if problem:
+        process.doing = f"cannot archive: {problem}"
         process.logger.error("archive failed", place=place, error=problem)
     if bool(problem) == state.failing:
         return

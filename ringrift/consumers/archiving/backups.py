@@ -63,6 +63,7 @@ class Schedule:
     async def _failed(self, place: str, error: str) -> None:
         process, now = self._process, self._process.clock.wall()
         self._not_before = now + RETRY_SECONDS
+        process.doing = f"cannot back up: {error}"
         process.metrics.set("ringrift_backup_failing", 1)
         process.logger.error("backup failed", place=place, error=error)
         if not self._state.backup_failed:

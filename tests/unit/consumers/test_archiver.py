@@ -220,6 +220,7 @@ async def test_a_store_that_fails_stops_nothing_and_loses_nothing(
         (failed,) = await system.facts(ArchiveFailed)
         assert "digest" in failed.error if how == "damage" else "403" in failed.error
         assert process.metrics.value("ringrift_archive_failing") == 1
+        assert process.doing == f"cannot archive: {failed.error}"
         assert process.metrics.value("ringrift_archive_pending", GAMES) == 12
         assert (process.metrics.value("ringrift_archive_overdue_seconds", GAMES) or 0) > 0
         store.mend()
