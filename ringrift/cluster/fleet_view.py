@@ -20,6 +20,7 @@ FOLDED = (
     *(f.NodeRegistered, f.NodeDescribed, f.NodeUnregistered, f.NodeForgotten),
     *(f.NodeReserved, f.ReservationEnded, f.NodePresenceChanged, f.NodeAssigned),
     *(f.BreakerOpened, f.BreakerEscalated, f.BreakerReset, f.NodeQuarantined, f.NodeReleased),
+    *(f.NodeRented, f.NodeReturned, f.NodeDrainRequested, f.PreemptionNoticed),
 )
 COLUMNS = (
     *("node", "provider", "accelerator", ">VRAM", ">cost/h"),

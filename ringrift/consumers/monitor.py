@@ -62,6 +62,8 @@ class Known:
         if isinstance(event, f.NodePresenceChanged):
             change = self.present.add if event.present else self.present.discard
             change(event.node)
+            if event.present:  # deciders may have forgotten it
+                self.described.pop(event.node, None)
         elif isinstance(event, f.QuorumLevelChanged):
             self.quorum = event.level
         elif isinstance(event, f.ConsumerPresenceChanged):

@@ -15,6 +15,8 @@ SAMPLE_AGE_SECONDS_MAX = 600.0
 """an older sample says nothing about now"""
 PAUSE_SECONDS_MAX = 6 * 3600.0
 HOUR_SECONDS = 3600.0
+NAMES = "rented"
+"""begins the names of nodes, so that they are not those of nodes of the operator's own"""
 SURPLUS = 1.25
 """more speed than this factor of what the deadline needs is returned"""
 
@@ -57,6 +59,8 @@ class Renting(Struct, frozen=True, kw_only=True):
     refused: dict[str, Refused] = {}
     asked: tuple[datetime, ...] = ()
     """times of the requests of the last hour"""
+    last: dict[str, str] = {}
+    """the node of each offer that was asked for last"""
     calm_since: datetime | None = None
     """when a node was last returned because it was idle"""
     spent: float = 0.0
@@ -181,6 +185,17 @@ def blocked(offer: Refused | None, settings: RentingSettings, context: Context) 
         return False
     pause = settings.pause_minutes * 60.0 * 2.0 ** min(offer.failures - settings.failures_max, 30)
     return seconds_since(offer.since, context) < min(pause, PAUSE_SECONDS_MAX)
+
+
+def free_names(state: Renting, offer: Offer) -> list[str]:
+    """Names of an offer's nodes that may be rented, the one that was not used for longest first:
+    what had it may be about to stop."""
+    names = [f"{NAMES}-{offer.name}-{number}" for number in range(1, offer.most + 1)]
+    last = state.last.get(offer.name)
+    turn = names.index(last) + 1 if last in names else 0
+    used = state.nodes.keys() | state.orphans.keys()
+    count = sum(node.offer == offer.name for node in state.nodes.values())
+    return [name for name in names[turn:] + names[:turn] if name not in used][: offer.most - count]
 
 
 def is_due_again(node: Rented, settings: RentingSettings, context: Context) -> bool:

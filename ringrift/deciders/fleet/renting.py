@@ -7,12 +7,14 @@
                speed first. It is drained before, if it runs
     orphans    what the provider runs and no rent explains is returned if that is allowed
 
-The provider is asked by the process `renter`, which records what came of it. Time is that of
-ticks, money is counted from `NodeRented` to `NodeReturned`."""
+Nodes of an offer have the names `rented-<offer>-1` to `rented-<offer>-<max>`, so that each can be
+admitted before it is rented. The provider is asked by the process `renter`, which records what came
+of it. Time is that of ticks, money is counted from `NodeRented` to `NodeReturned`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from ringrift.deciders.fleet.alerts import NO_TICKET
 from ringrift.deciders.fleet.offers import OTHER, Offer, chosen, offers_of
@@ -24,6 +26,7 @@ from ringrift.deciders.fleet.rented import (
     Renting,
     blocked,
     finishes,
+    free_names,
     is_due_again,
     leaving,
     needed,
@@ -49,11 +52,12 @@ DECIDER = Decider("renting", Renting)
 @DECIDER.evolves
 def asked(state: Renting, fact: f.NodeRentRequested, context: Context) -> Renting:
     node = Rented(offer=fact.offer, cost_per_hour=fact.cost_per_hour, since=context.time)
+    last = {**state.last, fact.offer: fact.node}
     times = (
         *(one for one in state.asked if seconds_since(one, context) < HOUR_SECONDS),
         context.time,
     )
-    return replace(state, nodes={**state.nodes, fact.node: node}, asked=times)
+    return replace(state, nodes={**state.nodes, fact.node: node}, asked=times, last=last)
 
 
 @DECIDER.evolves
@@ -220,29 +224,26 @@ def scale(state: Renting, fact: f.TickRecorded, context: Context) -> Iterator[St
 def _rents(state: Renting, offers: dict[str, Offer], context: Context) -> Iterator[Step]:
     settings, need = context.settings.renting, needed(state, context)
     lately = sum(seconds_since(one, context) < HOUR_SECONDS for one in state.asked)
-    counts = [node.offer for node in state.nodes.values()]
-
-    def free(offer: Offer) -> int:
-        if blocked(state.refused.get(offer.name), settings, context):
-            return 0
-        return offer.most - counts.count(offer.name)
-
+    names = {
+        name: []
+        if blocked(state.refused.get(name), settings, context)
+        else free_names(state, offer)
+        for name, offer in offers.items()
+    }
     money = settings.budget_per_hour - state.cost_per_hour
-    for number, offer in enumerate(
-        chosen(
-            offers.values(),
-            money=money,
-            speed=float("inf") if need is None else need - speed_of(state, offers),
-            count=min(RENTS_PER_TICK_MAX, settings.rents_per_hour - lately),
-            free=free,
-        )
+    for offer in chosen(
+        offers.values(),
+        money=money,
+        speed=inf if need is None else need - speed_of(state, offers),
+        count=min(RENTS_PER_TICK_MAX, settings.rents_per_hour - lately),
+        free=lambda offer: len(names.get(offer.name, ())),
     ):
         why = f"{offer.value:,.2f} speed per unit of cost; {money:,.2f} per hour were left"
         money -= offer.price
         if need is not None:
             why += f"; the deadline needs speed {need:,.1f}"
         yield f.NodeRentRequested(
-            node=f"{offer.name}-{context.seq}-{number}",
+            node=names[offer.name].pop(0),
             offer=offer.name,
             cost_per_hour=offer.price,
             why=why,

@@ -34,6 +34,8 @@ class Rentals:
         self._fleet, self._draw = fleet, fleet.chance("provider")
         self._busy: dict[str, float] = {}
         """seconds that each node had worked at the last sample"""
+        self._lives: dict[str, str] = {}
+        """what is rented under each name; names are used again"""
 
     def begin(self) -> None:
         """Begin to sample, if anything can be rented."""
@@ -48,7 +50,7 @@ class Rentals:
                 fleet.clock.call_later(HOOK_SECONDS, self._rent, event, meta.position)
             case f.NodeReturnRequested():
                 fleet.clock.call_later(HOOK_SECONDS, self._take_back, event, meta.position)
-            case f.NodeDrainRequested() if event.node in fleet.nodes:
+            case f.NodeDrainRequested() if event.node in self._lives:
                 self._leaves(fleet.nodes[event.node], event.seconds)
 
     def _rent(self, asked: f.NodeRentRequested, cause: str) -> None:
@@ -60,7 +62,7 @@ class Rentals:
         rented = f.NodeRented(
             node=asked.node,
             offer=asked.offer,
-            instance=f"i-{asked.node}",
+            instance=f"i-{cause}",
             cost_per_hour=asked.cost_per_hour,
         )
         fleet.write(rented, cause=cause, source="renter")
@@ -79,8 +81,10 @@ class Rentals:
             training_speed=offer.speed,
             ephemeral=True,
         )
-        node = SimulatedNode(info=info, settled_at=fleet.clock.seconds)
-        fleet.nodes[node.name] = node
+        node = fleet.nodes.setdefault(asked.node, SimulatedNode(info=info))
+        node.info, node.up, node.settled_at = info, True, fleet.clock.seconds
+        life = f"{node.name}.{fleet.clock.seconds:.3f}"
+        self._lives[node.name] = life
         said = f.NodeDescribed(
             node=node.name,
             provider=info.provider,
@@ -93,29 +97,29 @@ class Rentals:
             rented=True,
             version="1",
         )
-        fleet.write(said, key=node.name, source="monitor")
+        fleet.write(said, key=life, source="monitor")
         outages.present(fleet, node)
         seconds = self._draw.expovariate(1.0 / (PREEMPTED_EVERY_HOURS * 3600.0))
-        fleet.clock.call_later(seconds, self._preempt, node)
+        fleet.clock.call_later(seconds, self._preempt, node, life)
 
-    def _preempt(self, node: SimulatedNode) -> None:
-        if node.up:
+    def _preempt(self, node: SimulatedNode, life: str) -> None:
+        if node.up and self._lives[node.name] == life:
             notice = f.PreemptionNoticed(node=node.name, seconds=NOTICE_SECONDS, source="command")
-            self._fleet.write(notice, key=node.name, source="node")
+            self._fleet.write(notice, key=life, source="node")
             self._leaves(node, NOTICE_SECONDS)
 
     def _leaves(self, node: SimulatedNode, seconds: float) -> None:
         """The node takes no more tickets; it leaves once it has none, or after this time."""
         node.settle(self._fleet.clock.seconds)
         node.kinds = ()
-        self._left(node, self._fleet.clock.seconds + seconds)
+        self._left(node, self._fleet.clock.seconds + seconds, self._lives[node.name])
 
-    def _left(self, node: SimulatedNode, until: float) -> None:
+    def _left(self, node: SimulatedNode, until: float, life: str) -> None:
         fleet = self._fleet
-        if not node.up:
+        if not node.up or self._lives[node.name] != life:
             return
         if node.ticket is not None and fleet.clock.seconds < until:
-            fleet.clock.call_later(1.0, self._left, node, until)
+            fleet.clock.call_later(1.0, self._left, node, until, life)
             return
         if node.ticket is not None:
             fleet.queue.give_back(work.stop(fleet, node))
@@ -124,12 +128,12 @@ class Rentals:
         left = f.NodePresenceChanged(
             node=node.name, present=False, left=True, silent_seconds=0.0, processes=0
         )
-        fleet.write(left, key=f"{node.name}.left", source="monitor")
+        fleet.write(left, key=f"{self._lives[node.name]}.left", source="monitor")
 
     def _take_back(self, asked: f.NodeReturnRequested, cause: str) -> None:
         fleet = self._fleet
-        if (node := fleet.nodes.get(asked.node)) is not None and node.up:
-            self._left(node, fleet.clock.seconds)
+        if asked.node in self._lives and (node := fleet.nodes[asked.node]).up:
+            self._left(node, fleet.clock.seconds, self._lives[node.name])
         back = f.NodeReturned(node=asked.node, instance=asked.instance, asked=True)
         fleet.write(back, cause=cause, source="renter")
 

@@ -42,7 +42,7 @@ def drains(system: Any) -> list[f.NodeDrainRequested]:
 
 def test_a_dry_run_says_what_it_would_do_and_changes_nothing(run: Any) -> None:
     text = run("fleet", "scale", "--dry-run", "--set", OFFER, "--set", BUDGET)
-    assert text.count("rent cheap-") == 2
+    assert text.count("rent rented-cheap-") == 2
     assert "4.00 speed per unit of cost; 1.00 per hour were left" in text
     assert "4.00 speed per unit of cost; 0.75 per hour were left" in text
     assert run.json("settings")["renting"]["offers"] == []

@@ -11,7 +11,7 @@ from support.system import System, running, until
 from ringrift.cluster.fleet_view import nodes_of
 from ringrift.consumers import monitor
 from ringrift.consumers.monitor import Known
-from ringrift.events import draft
+from ringrift.events import Fact, draft
 from ringrift.events.facts import (
     BreakerReset,
     ConsumerPresenceChanged,
@@ -21,8 +21,10 @@ from ringrift.events.facts import (
     DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     NodeDescribed,
+    NodeForgotten,
     NodeJoined,
     NodePresenceChanged,
+    NodeReturned,
     UtilisationSampled,
 )
 from ringrift.log.entry import Entry
@@ -87,6 +89,33 @@ async def test_a_node_that_drains_has_left_as_far_as_work_is_concerned(
         await system.count(NodePresenceChanged, 2)
     (_, gone) = await system.facts(NodePresenceChanged)
     assert (gone.present, gone.left) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        NodeForgotten(node="gpu1", why="given back"),
+        NodeReturned(node="gpu1", instance="i-1", asked=True),
+    ],
+)
+async def test_a_node_that_returns_after_it_was_forgotten_is_described_again(
+    system: System, process: Process, fact: Fact
+) -> None:
+    machine = Machine(
+        roles=("worker",), cores=8, memory_bytes=1, provider="vast", consumers=("selfplay",)
+    )
+    beat = replace(HEARTBEAT, machine=machine)
+    async with running(monitor.main(process)):
+        await process.presence.beat(beat)
+        await system.count(NodeDescribed, 1)
+        await process.presence.beat(replace(beat, left=True))
+        await system.count(NodePresenceChanged, 2)
+        await system.write(fact)
+        assert await nodes_of(system.log) == []
+        await process.presence.beat(beat)
+        await system.count(NodeDescribed, 2)
+    (node,) = await nodes_of(system.log)
+    assert (node.node, node.present, node.cost_per_hour) == ("gpu1", True, 0.0)
 
 
 async def test_what_a_node_says_of_itself_is_recorded_once_and_shown_in_the_fleet(
