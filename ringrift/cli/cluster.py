@@ -17,7 +17,7 @@ from ringrift.insight.describe import plural
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.object_store import ObjectStore
 from ringrift.server.backup import damaged, load, names, prune, save
-from ringrift.server.edge import ensure_edge, source_edge
+from ringrift.server.edge import LOGIN_FILE, ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
 
 Port: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gt=0, lte=65535))]
@@ -66,11 +66,14 @@ def certs(*, nodes: str, output: Path) -> None:
         print(f"{folder}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
 
 
-def edge(*, name: str, nodes: str, output: Path, port: Port = 4222, tls: bool = False) -> None:
+def edge(
+    *, name: str, key: str, nodes: str, output: Path, port: Port = 4222, tls: bool = False
+) -> None:
     """Write the server of a node behind NAT, which keeps games while its link is down.
 
     Args:
         name: Name of the node.
+        key: What `ringrift node key --make` prints there.
         nodes: NAME=HOST[:PORT],... as given to `cluster init`.
         output: The folder that `cluster init` wrote.
         port: Port of the server on the node's loopback address.
@@ -79,8 +82,9 @@ def edge(*, name: str, nodes: str, output: Path, port: Port = 4222, tls: bool = 
     hubs = [
         f"{node.host}:{node.port + files.LEAF_PORTS_ABOVE}" for node in files.parse_nodes(nodes)
     ]
-    home = files.write_edge(output, name, hubs, port=port, tls=tls)
-    print(f"{home}: copy it to {name}, {_START}")
+    home = files.write_edge(output, name, hubs, key=key, port=port, tls=tls)
+    print(f"{home}: copy it to {name}, run there: ringrift node key --complete {LOGIN_FILE}")
+    print(_START)
     url = f"nats://127.0.0.1:{port}"
     print(f"then once: ringrift cluster join --name {name} --edge {url} --server VOTERS")
 

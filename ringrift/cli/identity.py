@@ -24,7 +24,7 @@ from ringrift.cluster.files import forget, write_node
 from ringrift.errors import CommandError
 from ringrift.events.facts import OPERATOR
 from ringrift.log.identity import find_key, key_path, make_key
-from ringrift.server.accounts import Accounts
+from ringrift.server.accounts import Accounts, completed, write_secret
 from ringrift.trust import admission
 
 AdmittedRoles: TypeAlias = Annotated[
@@ -32,16 +32,25 @@ AdmittedRoles: TypeAlias = Annotated[
 ]
 
 
-def key(*, make: bool = False, data: Data = Path(".ringrift"), json: Json = False) -> None:
+def key(
+    *,
+    make: bool = False,
+    complete: Path | None = None,
+    data: Data = Path(".ringrift"),
+    json: Json = False,
+) -> None:
     """Print the public key of this machine, by which an operator admits it.
 
     Args:
         make: Make a key if there is none, as `up` and `node run` do.
+        complete: Add the seed to the credentials of an edge's server, which reads it there.
         data: Data directory of `ringrift up` or `ringrift node run`.
     """
     found = make_key(data) if make else find_key(data)
     if found is None:
         raise CommandError(f"{key_path(data)} does not exist: --make makes a key")
+    if complete is not None:
+        write_secret(complete, completed(complete.read_text(), found))
     show({"key": found.key, "file": str(key_path(data))}, json, found.key)
 
 

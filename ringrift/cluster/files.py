@@ -276,17 +276,18 @@ def write_certificates(folder: Path, name: str, host: str) -> None:
     make_server(folder / "authority", folder / "voters" / name / "ops" / "tls", name, [host])
 
 
-def write_edge(folder: Path, node: str, hubs: Sequence[str], *, port: int, tls: bool) -> Path:
-    """Write the files of an edge server, with its credentials, and return their folder. Raises
-    CommandError."""
+def write_edge(
+    folder: Path, node: str, hubs: Sequence[str], *, key: str, port: int, tls: bool
+) -> Path:
+    """Write the files of an edge server, with its credentials, which the node completes with the
+    seed of its own key, and return their folder. Raises CommandError."""
     if not _NAME.fullmatch(node):
         raise CommandError(
             f"{node!r} is not a name of a node: use lower-case letters, digits, - and _"
         )
     home = folder / "edges" / node
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / LOGIN_FILE).exists():
-        write_secret(home / LOGIN_FILE, Accounts(folder).person("edge", f"edge-{node}"))
+    write_secret(home / LOGIN_FILE, Accounts(folder).edge(f"edge-{node}", key))
     text = edge_conf(node, hubs, port=port, tls=tls)
     write_secret(home / "nats.conf", text)
     if tls:

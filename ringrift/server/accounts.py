@@ -25,7 +25,8 @@ import msgspec
 
 from ringrift.errors import CommandError
 from ringrift.log.identity import ACCOUNT, OPERATOR, USER, NodeKey
-from ringrift.log.login import NODE_TAG
+from ringrift.log.keyring import raw_key
+from ringrift.log.login import NODE_TAG, claims_in
 from ringrift.server.roles import HELPERS, Role, combined
 from ringrift.server.tokens import VERSION, Claims, signed, verified
 
@@ -128,11 +129,20 @@ class Accounts:
             "resolver_preload": self.tokens(),
         }
 
-    def person(self, role: str, name: str = "") -> str:
-        """The credentials of a new key with a role, seed included: of a person, or of an edge with
-        this name."""
+    def person(self, role: str) -> str:
+        """The credentials of a person: of a new key with a role, seed included."""
         key = NodeKey.new(USER)
-        return _credentials([self._token(role, name or role, key.key)], key.seed)
+        return _credentials([self._token(role, role, key.key)], key.seed)
+
+    def edge(self, name: str, key: str) -> str:
+        """The credentials of an edge's server, without the seed of its key (`completed` adds it).
+        Raises CommandError for a name that another key has, and for what is no key."""
+        try:
+            raw_key(key)
+        except ValueError as error:
+            raise CommandError(f"{error}: `ringrift node key --make` prints one there") from error
+        self._refuse_another(name, key)
+        return _credentials([self._token("edge", name, key)])
 
     def node(self, name: str, key: str, roles: Sequence[str], rights: Mapping[str, Role]) -> str:
         """The credentials of a node, without a seed: its own key has the rights of all `roles`.
@@ -140,10 +150,7 @@ class Accounts:
         Raises CommandError for a name that another key or a role has."""
         if not _USER_NAME.fullmatch(name) or name in rights:
             raise CommandError(f"{name!r} is no name for a node that logs in: choose another")
-        path = self._user_path(NAME, name)
-        if path.exists() and _claims(path)["sub"] != key:
-            remedy = f"`ringrift node revoke {name}` comes first"
-            raise CommandError(f"{name} logs in with the key {_claims(path)['sub']}: {remedy}")
+        self._refuse_another(name, key)
         role = "_".join(sorted({*roles}))
         if role not in rights:
             known = {scope["role"] for scope in self.claims(NAME)["nats"]["signing_keys"]}
@@ -153,6 +160,12 @@ class Accounts:
         if COORDINATOR in roles:
             found += [self._token(helper, name, key, helper) for helper in HELPERS]
         return _credentials(found)
+
+    def _refuse_another(self, name: str, key: str) -> None:
+        path = self._user_path(NAME, name)
+        if path.exists() and _claims(path)["sub"] != key:
+            remedy = f"`ringrift node revoke {name.removeprefix('edge-')}` comes first"
+            raise CommandError(f"{name} logs in with the key {_claims(path)['sub']}: {remedy}")
 
     def _add(self, role: str, rights: Role) -> None:
         claims = self.claims(NAME)
@@ -240,6 +253,19 @@ def _credentials(tokens: Sequence[str], seed: str = "") -> str:
     if seed:
         parts.insert(1, _part("USER NKEY SEED", seed))
     return "\n".join(parts)
+
+
+def completed(credentials: str, key: NodeKey) -> str:
+    """Credentials with the seed of the key that they are for, as a server reads them. Raises
+    CommandError for those of another key."""
+    try:
+        token = credentials.split(_BEGIN.format("NATS USER JWT"), 1)[1].split(maxsplit=1)[0]
+        owner = claims_in(token)["sub"]
+    except (IndexError, ValueError) as error:
+        raise CommandError(f"these are no credentials: {error}") from error
+    if owner != key.key:
+        raise CommandError(f"these credentials are for the key {owner}, not for {key.key}")
+    return _credentials([token], key.seed)
 
 
 def _part(title: str, text: str) -> str:

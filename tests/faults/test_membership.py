@@ -21,11 +21,13 @@ from ringrift.cluster.files import LEAF_PORTS_ABOVE, write_edge
 from ringrift.cluster.membership import members
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
+from ringrift.log.identity import NodeKey
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import GAMES
+from ringrift.server.accounts import completed
 from ringrift.server.address import free_port
 from ringrift.server.binary import find_binary
-from ringrift.server.edge import EDGE, ensure_edge, source_edge
+from ringrift.server.edge import EDGE, LOGIN_FILE, ensure_edge, source_edge
 
 GAME = "ringrift.game.hex8_2p.completed"
 WAIT_SECONDS_MAX = 120.0
@@ -87,7 +89,10 @@ async def edge_of(made: Voters, name: str) -> AsyncIterator[JetStreamLog]:
     """The log of an edge `gpu1` that was given the address of one voter only."""
     port = free_port()
     (hub,) = (node.port + LEAF_PORTS_ABOVE for node in made.nodes if node.name == name)
-    home = write_edge(made.folder, "gpu1", [f"127.0.0.1:{hub}"], port=port, tls=True)
+    own = NodeKey.new()
+    home = write_edge(made.folder, "gpu1", [f"127.0.0.1:{hub}"], key=own.key, port=port, tls=True)
+    login = home / LOGIN_FILE
+    login.write_text(completed(login.read_text(), own))
     with (home / "log").open("wb") as output:
         server = await asyncio.create_subprocess_exec(
             find_binary(), "-c", "nats.conf", cwd=home, stdout=output, stderr=output

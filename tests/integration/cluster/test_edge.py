@@ -19,13 +19,15 @@ from ringrift.events import draft, event_id
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.tickets import tickets_of
 from ringrift.log.errors import Unreachable
+from ringrift.log.identity import NodeKey
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import CREDENTIALS
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Process
+from ringrift.server.accounts import completed
 from ringrift.server.address import free_port
 from ringrift.server.binary import find_binary
-from ringrift.server.edge import EDGE, ensure_edge, source_edge
+from ringrift.server.edge import EDGE, LOGIN_FILE, ensure_edge, source_edge
 from ringrift.server.ensure import ensure
 
 SUBJECT = "ringrift.game.hex8_2p.completed"
@@ -86,9 +88,12 @@ async def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     write_cluster(tmp_path, nodes, users=True, tls=True)
     monkeypatch.setenv("RINGRIFT_CA", str(tmp_path / "authority" / "ca.pem"))
     port = free_port()
-    edge_home = write_edge(
-        tmp_path, "gpu1", [f"127.0.0.1:{nodes[0].port + LEAF_PORTS_ABOVE}"], port=port, tls=True
-    )
+    own = NodeKey.new()
+    hub_port = f"127.0.0.1:{nodes[0].port + LEAF_PORTS_ABOVE}"
+    edge_home = write_edge(tmp_path, "gpu1", [hub_port], key=own.key, port=port, tls=True)
+    login = edge_home / LOGIN_FILE
+    assert "SEED" not in login.read_text()
+    login.write_text(completed(login.read_text(), own))
     hub_home = tmp_path / "voters" / "n1"
     hub, leaf = await started(hub_home), await started(edge_home)
     link = None

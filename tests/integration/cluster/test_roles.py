@@ -26,7 +26,7 @@ from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS, claims_in, read_login
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
 from ringrift.runtime.processes import AUTHORS
-from ringrift.server.accounts import Accounts
+from ringrift.server.accounts import Accounts, completed
 from ringrift.server.ensure import ensure
 from ringrift.server.recreate import RECREATED, recreate
 from ringrift.server.roles import PEOPLE, roles
@@ -337,7 +337,8 @@ async def test_clients_without_a_key_are_refused(
     with pytest.raises(Unreachable, match="Authorization Violation"):
         await JetStreamLog.open(place.url, name="test", login=login)
     edge = tmp_path / "edge.creds"
-    edge.write_text(Accounts(place.folder).person("edge", "edge-x"))
+    own = NodeKey.new()
+    edge.write_text(completed(Accounts(place.folder).edge("edge-x", own.key), own))
     with pytest.raises(Unreachable, match="Authorization Violation"):
         await JetStreamLog.open(place.url, name="test", login=read_login(edge))
     monkeypatch.setenv(CREDENTIALS, str(tmp_path / "missing.creds"))

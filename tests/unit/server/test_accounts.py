@@ -12,7 +12,7 @@ from ringrift.errors import CommandError
 from ringrift.log.identity import ACCOUNT, NodeKey
 from ringrift.log.login import Login, read_login
 from ringrift.runtime.processes import AUTHORS
-from ringrift.server.accounts import NAME, SYSTEM, Accounts
+from ringrift.server.accounts import NAME, SYSTEM, Accounts, completed
 from ringrift.server.roles import roles
 from ringrift.server.tokens import signed, verified
 
@@ -105,6 +105,26 @@ def test_a_name_belongs_to_one_key_until_it_is_revoked(accounts: Accounts, tmp_p
     accounts.node("gpu1", other, ["worker"], ROLES)
     again = verified(login(tmp_path, accounts.node("gpu2", KEY, ["worker"], ROLES)).token)
     assert again["iat"] > accounts.claims(NAME)["nats"]["revocations"][KEY]
+
+
+def test_the_seed_of_an_edge_is_added_on_its_node(accounts: Accounts, tmp_path: Path) -> None:
+    own = NodeKey.new()
+    text = accounts.edge("edge-gpu1", own.key)
+    assert "SEED" not in text
+    whole = completed(text, own)
+    assert completed(whole, own) == whole
+    found = login(tmp_path, whole)
+    assert (found.user, found.seed) == ("edge-gpu1", own.seed)
+    assert scope_of(accounts, found.token)["role"] == "edge"
+    assert own.seed not in [path.read_text().strip() for path in tmp_path.rglob("*.nk")]
+    with pytest.raises(CommandError, match="not for"):
+        completed(text, NodeKey.new())
+    with pytest.raises(CommandError, match="no credentials"):
+        completed("", own)
+    with pytest.raises(CommandError, match="ringrift node revoke gpu1` comes first"):
+        accounts.edge("edge-gpu1", KEY)
+    with pytest.raises(CommandError, match="ringrift node key --make"):
+        accounts.edge("edge-gpu2", "no key")
 
 
 def test_a_changed_account_is_newer_than_the_one_before(accounts: Accounts) -> None:
