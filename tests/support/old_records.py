@@ -142,7 +142,7 @@ def write_database(path: Path, records: Iterable[dict[str, Any]]) -> Path:
                 created_at TEXT, game_status TEXT, winner INTEGER, termination_reason TEXT,
                 total_moves INTEGER, duration_ms INTEGER, source TEXT, schema_version INTEGER);
             CREATE TABLE game_players (game_id TEXT, player_number INTEGER, player_type TEXT,
-                ai_type TEXT);
+                ai_type TEXT, PRIMARY KEY (game_id, player_number));
             CREATE TABLE game_initial_state (game_id TEXT PRIMARY KEY, initial_state_json TEXT,
                 compressed INTEGER);
             CREATE TABLE game_moves (game_id TEXT, move_number INTEGER, turn_number INTEGER,
