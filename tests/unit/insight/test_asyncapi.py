@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft7Validator, ValidationError
 
 from ringrift.events import REGISTRY
+from ringrift.runtime.authorship import NODE, WRITTEN_BY_NODES
 from ringrift.runtime.processes import COMMANDS, PROCESSES, WRITTEN_BY_COMMANDS
 
 ROOT = Path(__file__).parents[3]
@@ -66,6 +67,8 @@ def test_channels_are_the_subjects_of_all_events() -> None:
 
 
 def test_operations_are_those_of_the_table_of_processes() -> None:
+    by_nodes = {fact.__name__ for fact in WRITTEN_BY_NODES}  # with the rights of their processes
+    assert sent_by(NODE) == by_nodes
     for spec in PROCESSES.values():
-        assert sent_by(spec.name) == {fact.__name__ for fact in spec.writes}
+        assert sent_by(spec.name) == {fact.__name__ for fact in spec.writes} - by_nodes
     assert sent_by(COMMANDS) == {fact.__name__ for fact in WRITTEN_BY_COMMANDS}
