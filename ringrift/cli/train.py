@@ -21,7 +21,7 @@ Shards = Annotated[tuple[str, ...], Parameter(consume_multiple=True, metavar="FI
 
 async def train(
     *,
-    config: Config,
+    config: tuple[Config, ...],
     shards: Shards,
     init: Annotated[str | None, Parameter(metavar="FILE|DIGEST")] = None,
     architecture: str | None = None,
@@ -36,7 +36,8 @@ async def train(
     """Train a network from shards, without the loop.
 
     Args:
-        config: Board and number of seats, such as hex8_2p.
+        config: Board and number of seats, such as hex8_2p; several for one network that learns from
+            shards of each in turn.
         shards: Oldest first: files, or first digits of digests of stored shards.
         init: Start from the weights of this network [default: random weights].
         architecture: The network's [default: that of --init, or of the settings].
@@ -68,7 +69,7 @@ async def train(
         settings = load(chosen, base=settings)
         read = await hand_training.shards(shards, log, config)
         stopping = threading.Event()  # the thread goes on when this command is interrupted
-        title = f"training {settings.training.architecture} for {config}"
+        title = f"training {settings.training.architecture} for {', '.join(config)}"
         leaving.callback(stopping.set)
         with progress(title) as bar:
             trained = await asyncio.to_thread(

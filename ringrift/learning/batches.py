@@ -12,6 +12,7 @@ from ringrift.nets.arrays import Floats, Int16s, Int64s
 from ringrift.nets.batch import Batch, Batcher, NnueBatch, NnueBatcher
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
+from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
 SHUFFLE_STREAM: Final = 0
@@ -48,6 +49,7 @@ class Sampled(NamedTuple):
     """float32 [B]"""
     ends: Ends | None
     """targets of auxiliary heads, None if there are none"""
+    config: Config
 
 
 class Sampler:
@@ -116,6 +118,7 @@ class Sampler:
             present=(torch.arange(RELATIVE_SEATS) < window.config.seats).float(),
             weight=torch.from_numpy(window.weight[samples]),
             ends=self._ends(samples, symmetry) if self._with_ends else None,
+            config=window.config,
         )
 
     def _by_relative_seat(self, samples: Int64s, table: Floats | Int64s) -> Floats | Int64s:

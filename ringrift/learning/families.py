@@ -16,6 +16,7 @@ from ringrift.nets.nnue.stored import is_nnue
 from ringrift.nets.shapes import AUXILIARY, NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.nets.tensors import Arrays
+from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
 
@@ -30,24 +31,31 @@ class TowerTrainer(Trainer):
 
     def _new_network(self) -> Tower:
         name, hex_board = self.settings.architecture, self.window.config.shape.hex
-        return build(name, hex_board=hex_board, seed=self.seed, auxiliary=self._auxiliary())
+        options = [*self._auxiliary(), *(("boards",) if len(self.windows) > 1 else ())]
+        return build(name, hex_board=hex_board, seed=self.seed, auxiliary=options)
 
-    def _new_encoder(self) -> Batcher:
+    def _new_encoder(self, config: Config) -> Batcher:
         towers = filter(None, (self.network, self._teacher))
         features = any(tower.shape.features for tower in towers)
-        config = self.window.config
         return Batcher(geometry(config), grid_tables(config), features=features)
 
     def _losses(self, network: Tower, sampled: Sampled) -> Losses:
+        if network.shape.boards:
+            network.learn_on(sampled.config)
         return tower_losses(network, sampled, self.settings)
 
-    def _start_weights(self, parent: Arrays) -> Arrays:
-        # Auxiliary heads depend on the settings; a head that the parent lacks starts fresh.
-        own = weights_of(self.network)
-        fresh = {name: own[name] for name in own if name.partition(".")[0] in AUXILIARY}
-        return fresh | {name: parent[name] for name in own.keys() & parent.keys()}
+    def _start_weights(self, parent: Checkpoint[Any]) -> Arrays:
+        # Auxiliary heads and numbers of boards depend on the training; those that the parent lacks
+        # start fresh.
+        own, several = weights_of(self.network), len(self.windows) > 1
+        found = parent.weights if several else parent.weights_on(self.window.config)
+        options = (*AUXILIARY, "stem_board")
+        fresh = {name: own[name] for name in own if name.partition(".")[0] in options}
+        return fresh | {name: found[name] for name in own.keys() & found.keys()}
 
     def _load_teacher(self, data: bytes) -> Tower:
+        if len(self.windows) > 1:
+            raise TrainingError("a training on several configs takes no teacher")
         teacher = TowerCheckpoint.parse(data).network(self.window.config)
         return teacher.to(self.device).eval().requires_grad_(False)
 
@@ -63,13 +71,15 @@ class NnueTrainer(Trainer):
     one seed)."""
 
     def _new_network(self) -> nnue.Nnue:
+        if len(self.windows) > 1:
+            raise TrainingError("an NNUE has rows for each cell, and is trained on one config")
         try:
             return nnue.build(self.settings.architecture, self.window.config, seed=self.seed)
         except UnknownArchitecture as error:
             raise TrainingError(str(error)) from error
 
-    def _new_encoder(self) -> NnueBatcher:
-        return NnueBatcher(self.window.config, policy=self.network.shape.policy > 0)
+    def _new_encoder(self, config: Config) -> NnueBatcher:
+        return NnueBatcher(config, policy=self.network.shape.policy > 0)
 
     def _losses(self, network: nnue.Nnue, sampled: Sampled) -> Losses:
         logits, values = network(*sampled.batch)

@@ -2,13 +2,14 @@
 
 Batches are a function of seed and step, the learning rate of step and steps; weights and optimizer
 state are in the checkpoint. A training that is killed and resumed therefore ends with the same bits
-as an uninterrupted one (on the same machine with the same number of threads)."""
+as an uninterrupted one (on the same machine with the same number of threads). A training on several
+configs takes batches of each in turn."""
 
 import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -22,38 +23,23 @@ from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, soften
+from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
+from ringrift.nets.arrays import Int64s
 from ringrift.nets.batch import Batcher, NnueBatcher, to_device
 from ringrift.nets.checkpoint import Checkpoint, load_weights
 from ringrift.nets.evaluator import in_chunks
 from ringrift.nets.header import CheckpointError, digest_of
 from ringrift.nets.shapes import UnknownArchitecture, canonical
 from ringrift.nets.tensors import Arrays
+from ringrift.rules.config import Config
 
 GRADIENT_NORM_MAX: Final = 4.0  # ten times the usual norm; limits the effect of an outlier batch
 VALIDATION_SAMPLES_MAX: Final = 2048
 VALIDATION_BATCH: Final = 256
 REPORT_STEPS: Final = 20
-WARM_UP_SHARE: Final = 0.05  # of the steps, until Adam's second moments settle
-RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
-
-
-def steps_for(settings: TrainingSettings, samples: int) -> int:
-    """Return the number of gradient steps of a training on `samples` samples, at least 1."""
-    return max(1, round(settings.epochs * samples / settings.batch))
-
-
-def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
-    """Return the learning rate: linear warm-up, then half a cosine down to `RATE_FLOOR` of the full
-    rate."""
-    warm = max(1.0, WARM_UP_SHARE * steps)
-    if step < warm:
-        return settings.learning_rate * (step + 1) / (warm + 1)
-    share = (step - warm) / max(1.0, steps - warm)
-    cosine = 0.5 * (1 + math.cos(math.pi * share))
-    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * cosine)
 
 
 class Trainer(ABC):
@@ -73,6 +59,7 @@ class Trainer(ABC):
         steps: int | None = None,
         start: bytes | None = None,
         teacher: bytes | None = None,
+        others: Sequence[Window] = (),
         resume: bytes | None = None,
         device: str | torch.device = "cpu",
         root_value_mix: float | None = None,
@@ -86,6 +73,8 @@ class Trainer(ABC):
         `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the
         search's root value in the value target; the default is `ROOT_VALUE_MIX`.
 
+        `others` are windows of other configs, whose network then plays all of them.
+
         Each of several `replicas` computes a share of every batch in its own thread. They
         synchronise once per step, torch's own threads at every layer: 1,700 to 2,100 samples per
         second on two cores against 1,600, and far more under other load.
@@ -95,8 +84,9 @@ class Trainer(ABC):
         UnknownArchitecture."""
         settings = replace(settings, architecture=canonical(settings.architecture))
         self.window, self.settings, self.seed = window, settings, seed
+        self.windows = (window, *others)
         self.device = torch.device(device)
-        self.steps = steps or steps_for(settings, len(window))
+        self.steps = steps or steps_for(settings, sum(map(len, self.windows)))
         self.step = 0
         self._pieces = 1  # batches are split into this many pieces to fit into GPU memory
         self._validation_batch = VALIDATION_BATCH
@@ -105,7 +95,7 @@ class Trainer(ABC):
             step=0,
             steps=self.steps,
             seed=seed,
-            window=window.fingerprint(),
+            window=" ".join(one.fingerprint() for one in self.windows),
             settings=settings,
             parent=digest_of(start) if start is not None else None,
             teacher=digest_of(teacher) if teacher is not None else None,
@@ -113,21 +103,11 @@ class Trainer(ABC):
         )
         self.progress: Progress | None = None
         self._validation_loss: float | None = None
-        validating = window.validating(settings.validation_fraction)
-        training = np.flatnonzero(~validating)
-        if not len(training):
-            raise TrainingError(
-                f"all {len(window)} samples are of validation games; play more games or lower "
-                "training.validation_fraction"
-            )
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
         mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
-        ends, batch = bool(self._auxiliary()), settings.batch
-        draw = partial(Sampler, window, training, batch=batch, seed=seed, root_value_mix=mix)
-        encoders = [self._new_encoder() for _ in range(replicas)]
-        self.samplers = [draw(ends=ends, encoder=encoder) for encoder in encoders]
-        self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
+        self.samplers = self._draw_from(window, replicas, mix)
+        self._others = [self._draw_from(one, replicas, mix) for one in others]
         if start is not None:
             self._load_start(start)
         self.network.to(self.device)
@@ -142,8 +122,21 @@ class Trainer(ABC):
         """Return a network with fresh weights. Raises TrainingError, UnknownArchitecture."""
 
     @abstractmethod
-    def _new_encoder(self) -> Batcher | NnueBatcher:
+    def _new_encoder(self, config: Config) -> Batcher | NnueBatcher:
         """Return an encoder of the network's input."""
+
+    def _draw_from(self, window: Window, replicas: int, mix: float) -> list[Sampler]:
+        """Return a sampler for each replica. Raises TrainingError."""
+        settings, ends = self.settings, bool(self._auxiliary())
+        training = np.flatnonzero(~window.validating(settings.validation_fraction))
+        if not len(training):
+            raise TrainingError(
+                f"all {len(window)} samples are of validation games; play more games or lower "
+                "training.validation_fraction"
+            )
+        encoders = [self._new_encoder(window.config) for _ in range(replicas)]
+        draw = partial(Sampler, window, training, batch=settings.batch, seed=self.seed)
+        return [draw(root_value_mix=mix, ends=ends, encoder=encoder) for encoder in encoders]
 
     @abstractmethod
     def _losses(self, network: Any, sampled: Sampled) -> Losses:
@@ -160,9 +153,9 @@ class Trainer(ABC):
         """Return the auxiliary heads that the settings weigh; by default there are none."""
         return []
 
-    def _start_weights(self, parent: Arrays) -> Arrays:
-        """Return the weights to start from, given those of the parent."""
-        return parent
+    def _start_weights(self, parent: Checkpoint[Any]) -> Arrays:
+        """Return the weights to start from. Raises UnknownArchitecture."""
+        return parent.weights_on(self.window.config)
 
     def _load_start(self, start: bytes) -> None:
         """Copy the weights of a parent. Raises TrainingError."""
@@ -170,12 +163,12 @@ class Trainer(ABC):
         what = f"cannot start {own} for {config.key} from"
         try:
             parent = self.CHECKPOINT.parse(start)
-            weights = parent.weights_on(config)
+            weights = self._start_weights(parent)
         except (CheckpointError, UnknownArchitecture) as error:
             raise TrainingError(f"{what} the parent network: {error}") from error
         if parent.header.architecture != own:
             raise TrainingError(f"{what} a {parent.header.architecture}")
-        load_weights(self.network, self._start_weights(weights))
+        load_weights(self.network, weights)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """Return the current network as the bytes of a checkpoint that names its parents."""
@@ -188,6 +181,7 @@ class Trainer(ABC):
             config=self.window.config,
             parents=tuple(dict.fromkeys(filter(None, (parent, teacher)))),
             notes=notes,
+            configs=tuple(one.config.key for one in self.windows) if self._others else (),
         )
 
     def _make_optimizer(self) -> torch.optim.AdamW:
@@ -293,8 +287,10 @@ class Trainer(ABC):
         replica, parts = self._replicas[part], len(self._replicas)
         replica.zero_grad(set_to_none=True)
         weight, sums = 0.0, torch.zeros(3, dtype=torch.float64)
+        step, turn = divmod(self.step, len(self.windows))
+        sampler = (self.samplers, *self._others)[turn][part]
         for piece in range(pieces):
-            sampled = self.samplers[part].at(self.step, part + piece * parts, pieces * parts)
+            sampled = sampler.at(step, part + piece * parts, pieces * parts)
             sampled = to_device(sampled, self.device)
             if self._teacher is not None:
                 sampled = soften(sampled, self._teacher, self.settings.distill_weight)
@@ -314,23 +310,26 @@ class Trainer(ABC):
 
         It is policy and value loss only, so that trainings with and without auxiliary heads or a
         teacher can be compared."""
-        if not len(self._validation):
-            return None
         self.network.eval()
         parts: list[tuple[float, float]] = []
 
-        def add(first: int, last: int) -> None:
-            samples = self._validation[first:last]
+        def add(sampler: Sampler, chosen: Int64s, first: int, last: int) -> None:
+            samples = chosen[first:last]
             with torch.inference_mode():
-                sampled = to_device(self.samplers[0].take(samples), self.device)
+                sampled = to_device(sampler.take(samples), self.device)
                 result = self._losses(self.network, sampled)
                 loss = float(result.policy + self.settings.value_weight * result.value)
-            weight = float(self.window.weight[samples].sum())
+            weight = float(sampler.window.weight[samples].sum())
             parts.append((loss * weight, weight))
 
-        self._validation_batch = in_chunks(len(self._validation), self._validation_batch, add)
+        for sampler, *_ in (self.samplers, *self._others):
+            validating = sampler.window.validating(self.settings.validation_fraction)
+            chosen = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
+            check = partial(add, sampler, chosen)
+            self._validation_batch = in_chunks(len(chosen), self._validation_batch, check)
         self.network.train()
-        return sum(loss for loss, _ in parts) / sum(weight for _, weight in parts)
+        weight = sum(weight for _, weight in parts)
+        return sum(loss for loss, _ in parts) / weight if weight else None
 
     def checkpoint(self) -> bytes:
         """Return the state of the training as bytes, for `resume`."""

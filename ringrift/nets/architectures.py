@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES, Bags
-from ringrift.nets.boards import HEX_CORNERS, KERNEL
+from ringrift.nets.boards import BOARD_NUMBERS, HEX_CORNERS, KERNEL, board_numbers
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
 from ringrift.nets.features import FEATURES
 from ringrift.nets.shapes import TowerShape, shape_of
+from ringrift.rules.config import Config
 
 RANKS: Final = RELATIVE_SEATS
 
@@ -32,18 +33,17 @@ class BoardConv(nn.Conv2d):
         with torch.no_grad():
             self.weight.mul_(scale)
         self.hex_board = hex_board
+        taps = torch.ones(KERNEL, KERNEL)
+        for row, column in HEX_CORNERS:
+            taps[row, column] = 0.0
+        self.register_buffer("taps", taps, persistent=False)
         if hex_board:
-            taps = torch.ones(KERNEL, KERNEL)
-            for row, column in HEX_CORNERS:
-                taps[row, column] = 0.0
-            self.register_buffer("taps", taps, persistent=False)
             with torch.no_grad():
                 self.weight.mul_(taps)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A tap that starts at zero and gets no gradient stays zero, so masking is needed only in
-        # training.
-        weight = self.weight * self.taps if self.hex_board and self.training else self.weight
+        # The corners get gradients on squares only, if it is trained on both
+        weight = self.weight * self.taps if self.hex_board else self.weight
         return functional.conv2d(x, weight, self.bias, padding=KERNEL // 2)
 
 
@@ -148,6 +148,8 @@ class Tower(nn.Module):
     """Trunk and heads: logits of the legal moves, one value per relative seat, and the auxiliary
     heads of `shape`."""
 
+    board: Tensor
+
     def __init__(self, shape: TowerShape, *, hex_board: bool) -> None:
         super().__init__()
         self.shape = shape
@@ -164,6 +166,10 @@ class Tower(nn.Module):
         self.policy = MoveHead(shape.channels, context, ROLES, KINDS, shape.policy_hidden)
         hidden = shape.value_hidden
         self.value = nn.Sequential(*_two_layers(context, hidden, RELATIVE_SEATS), nn.Tanh())
+        if shape.boards:
+            self.stem_board = nn.Linear(BOARD_NUMBERS, shape.channels, bias=False)
+            nn.init.zeros_(self.stem_board.weight)
+            self.register_buffer("board", torch.zeros(BOARD_NUMBERS), persistent=False)
         if shape.features:
             self.stem_features = BoardConv(FEATURES, shape.channels, hex_board=hex_board)
         # The auxiliary heads come last, so that the other fresh weights do not depend on them.
@@ -174,12 +180,21 @@ class Tower(nn.Module):
         if shape.moves_left:
             self.moves_left = nn.Sequential(*_two_layers(context, hidden, 1))
 
+    def learn_on(self, config: Config) -> None:
+        """Take the batches that follow as those of `config`; for a shape with `boards`."""
+        for layer in self.modules():
+            if isinstance(layer, BoardConv):
+                layer.hex_board = config.shape.hex
+        self.board.copy_(torch.from_numpy(board_numbers(config)))
+
     def trunk(
         self, planes: Tensor, globals_: Tensor, features: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Features of the cells `[B, C, H, W]` and of the position `[B, 2 C + GLOBALS]`."""
         mask = planes[:, Plane.ON_BOARD : Plane.ON_BOARD + 1]
         x = self.stem(planes) + self.stem_globals(globals_)[:, :, None, None]
+        if self.shape.boards:
+            x = x + self.stem_board(self.board)[:, None, None]
         if self.shape.features:
             x = x + self.stem_features(features)
         x = functional.relu(x)
@@ -228,7 +243,7 @@ def _two_layers(inputs: int, hidden: int, outputs: int) -> tuple[nn.Module, ...]
 
 def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[str] = ()) -> Tower:
     """Return a network with fresh weights, which depend only on `seed`, and with the heads
-    `auxiliary` of `AUXILIARY`. Raises UnknownArchitecture."""
+    `auxiliary` of `AUXILIARY`, or `boards`. Raises UnknownArchitecture."""
     shape = replace(shape_of(name), **dict.fromkeys(auxiliary, 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -3,22 +3,30 @@ import torch.
 
 No weight of a tower depends on the size of a board, on the number of seats or on the kind of cells,
 so all are used as they are; on hexagons the corners of the kernels, which are no neighbours there,
-are zero. An NNUE has rows for each cell: those of another board are taken from the cell at the same
-place of the board, measured in parts of its width."""
+are zero. A tower that is trained on several configs has their numbers as an input, which is a
+constant in play and added to the bias of the first layer. An NNUE has rows for each cell: those of
+another board are taken from the cell at the same place of the board, measured in parts of its
+width."""
 
+import math
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.nets.arrays import Int64s
+from ringrift.nets.arrays import Floats, Int64s
 from ringrift.nets.bags import ROLES
 from ringrift.nets.header import Header
 from ringrift.nets.nnue.features import LEVELS
 from ringrift.nets.shapes import NNUES, nnue_shape_of
 from ringrift.nets.tensors import Arrays
 from ringrift.rules.config import Config
+from ringrift.rules.geometry import geometry
+from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
+BOARD_NUMBERS: Final = 8
+BOARD_WEIGHT: Final = "stem_board.weight"
+STEM_BIAS: Final = "stem.bias"
 KERNEL: Final = 3
 HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
 """Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
@@ -32,9 +40,30 @@ def weights_on(config: Config, header: Header, weights: Arrays) -> Arrays:
         nnue_shape_of(header.architecture, config)
         same = header.config.shape == config.shape
         return weights if same else _of_other_cells(weights, header.config, config)
+    if BOARD_WEIGHT in weights:
+        weights = dict(weights)
+        bias = weights.pop(BOARD_WEIGHT) @ board_numbers(config)
+        weights[STEM_BIAS] = weights[STEM_BIAS] + bias
     if not config.shape.hex:
         return weights
     return {name: _without_corners(array) for name, array in weights.items()}
+
+
+def board_numbers(config: Config) -> Floats:
+    """Return what a tower is told about a config, each number about 0..1: the kind of cells, their
+    number and the width of the board, rings, and what wins."""
+    geo, shape = geometry(config), config.shape
+    numbers = (
+        float(shape.hex),
+        math.log2(geo.n_cells) / 9,
+        shape.width / 25,
+        config.rings_per_seat / 96,
+        geo.table[T_RINGS_TO_WIN] / 128,
+        geo.table[T_TERRITORY_TO_WIN] / geo.n_cells,
+        config.line_length - 3,
+        config.line_noticed - 3,
+    )
+    return np.array(numbers, np.float32)
 
 
 def _without_corners(array: NDArray[Any]) -> NDArray[Any]:

@@ -66,7 +66,9 @@ class Checkpoint(ABC, Generic[Network]):
         Raises CheckpointError if the weights do not fit the architecture, UnknownArchitecture if it
         does not support the seats."""
         config = config or self.header.config
-        network = self.fresh(replace(self.header, config_key=config.key))
+        # in play the numbers of a board are in the weights
+        shape = {name: n for name, n in self.header.shape.items() if name != "boards"}
+        network = self.fresh(replace(self.header, config_key=config.key, shape=shape))
         load_weights(network, self.weights_on(config))
         return network
 
@@ -83,8 +85,10 @@ class Checkpoint(ABC, Generic[Network]):
         config: Config,
         parents: tuple[str, ...] = (),
         notes: dict[str, str] | None = None,
+        configs: tuple[str, ...] = (),
     ) -> bytes:
-        """Return `network` as bytes, which depend only on its weights and the header."""
+        """Return `network` as bytes, which depend only on its weights and the header; `configs` are
+        those that it was trained on, if there are several."""
         header = Header(
             format=FORMAT,
             architecture=shapes.canonical(architecture),
@@ -94,8 +98,12 @@ class Checkpoint(ABC, Generic[Network]):
             rules_version=RULES_VERSION,
             parents=parents,
             notes=notes or {},
+            configs=configs,
         )
-        text = msgspec.json.encode(header, order="sorted").decode()
+        fields = msgspec.to_builtins(header)
+        if not configs:
+            del fields["configs"]  # as in files of networks of one config, whose digests stay
+        text = msgspec.json.encode(fields, order="sorted").decode()
         return pack(weights_of(network), {cls.KEY: text})
 
 
@@ -107,7 +115,7 @@ class TowerCheckpoint(Checkpoint[Tower]):
 
     @staticmethod
     def fresh(header: Header) -> Tower:
-        heads = header.shape.keys() & shapes.AUXILIARY
+        heads = header.shape.keys() & {*shapes.AUXILIARY, "boards"}
         hex_board = header.config.shape.hex
         return build(header.architecture, hex_board=hex_board, auxiliary=heads)
 

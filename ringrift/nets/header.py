@@ -27,7 +27,10 @@ class CheckpointError(RingRiftError, Permanent):
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The header of a checkpoint. `shape` repeats the numbers of the architecture and names the
-    auxiliary heads of a tower, `encoder` is the version of the input, `parents` are digests."""
+    auxiliary heads of a tower, `encoder` is the version of the input, `parents` are digests.
+
+    `config_key` is the config that it was trained for, the first of `configs` if there are
+    several."""
 
     format: int
     architecture: str
@@ -37,6 +40,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules_version: int
     parents: tuple[str, ...]
     notes: dict[str, str] = {}
+    configs: tuple[str, ...] = ()
 
     @property
     def config(self) -> Config:

@@ -23,6 +23,7 @@ class TowerShape:
     features    version of the threat planes (`ringrift.nets.features`) that it takes; 0: none
     rank, territory, moves_left
                 1 if it has this auxiliary head, which is used in training only
+    boards      1 if it is trained on several configs: their numbers are an input
     """
 
     blocks: int
@@ -35,11 +36,12 @@ class TowerShape:
     rank: int = 0
     territory: int = 0
     moves_left: int = 0
+    boards: int = 0
 
 
 AUXILIARY: Final = ("rank", "territory", "moves_left")
 """Heads that a training may add to any architecture."""
-_OPTIONAL: Final = ("squeeze", "features", *AUXILIARY)
+_OPTIONAL: Final = ("squeeze", "features", *AUXILIARY, "boards")
 
 ARCHITECTURES: Final = {
     # Blocks, channels, global_every, policy_hidden, value_hidden.

@@ -32,9 +32,9 @@ class Trained(Struct, frozen=True, kw_only=True):
     progress: Progress
 
 
-async def shards(names: Sequence[str], log: Log | None, config: str) -> list[Shard]:
+async def shards(names: Sequence[str], log: Log | None, configs: Sequence[str]) -> list[Shard]:
     """Return the shards in files, or in the store by the first digits of their digests. Raises
-    CommandError that names the bad one."""
+    CommandError that names the bad one, or a config without one."""
     found = []
     for name in names:
         data = await _bytes(name, log)
@@ -42,9 +42,14 @@ async def shards(names: Sequence[str], log: Log | None, config: str) -> list[Sha
             shard = await asyncio.to_thread(read_shard, data)
         except ShardError as error:
             raise CommandError(f"{name}: {error}") from error
-        if shard.config.key != config:
-            raise CommandError(f"{name} is a shard of {shard.config.key}, not {config}")
+        if shard.config.key not in configs:
+            raise CommandError(
+                f"{name} is a shard of {shard.config.key}, not {' or '.join(configs)}"
+            )
         found.append(shard)
+    missing = {*configs} - {shard.config.key for shard in found}
+    if missing:
+        raise CommandError(f"there is no shard of {', '.join(sorted(missing))} among --shards")
     return found
 
 
@@ -74,29 +79,39 @@ def train(
     report: Report,
     stop: Callable[[], bool],
 ) -> Trained:
-    """Train to the last step, or until `stop()` returns true. Raises CommandError."""
+    """Train to the last step, or until `stop()` returns true; on the shards of several configs in
+    turn. Raises CommandError."""
     try:
-        window = open_window(data, settings.window_samples)
-        trainer = _trainer(window, settings, steps=steps, start=start, seed=seed)
+        by_config: dict[str, list[Shard]] = {}
+        for shard in data:
+            by_config.setdefault(shard.config.key, []).append(shard)
+        windows = [open_window(some, settings.window_samples) for some in by_config.values()]
+        trainer = _trainer(windows, settings, steps=steps, start=start, seed=seed)
         progress = trainer.run(on_progress=report, stop=stop)
     except (ShardError, TrainingError, UnknownArchitecture) as error:
         raise CommandError(str(error)) from error
     if progress is None:
         raise CommandError("the training was stopped before its first report")
-    return Trained(data=trainer.model(), samples=len(window), progress=progress)
+    return Trained(data=trainer.model(), samples=sum(map(len, windows)), progress=progress)
 
 
 def _trainer(
-    window: Window, settings: TrainingSettings, *, steps: int | None, start: bytes | None, seed: int
+    windows: Sequence[Window],
+    settings: TrainingSettings,
+    *,
+    steps: int | None,
+    start: bytes | None,
+    seed: int,
 ) -> Trainer:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)  # each replica has a thread of its own
     return trainer_of(settings.architecture)(
-        window,
+        windows[0],
         settings,
         seed=seed,
         steps=steps,
         start=start,
+        others=windows[1:],
         device=device,
         replicas=1 if device == "cuda" else threads(),
     )

@@ -141,6 +141,17 @@ def test_a_network_is_trained_from_files_and_from_the_store(
     assert card["source"] == f"ringrift train on {trained['samples']:,} samples"
 
 
+def test_one_network_is_trained_on_several_configs(run: Any, tmp_path: Path) -> None:
+    named = files(tmp_path, hexes=shard(), squares=shard("square8_3p"))
+    base = ("train", "--config", CONFIG, "--config", "square8_3p", "--steps", "4")
+    run(*base, "--shards", *named.values(), "--output", str(tmp_path / "joint"))
+    header = TowerCheckpoint.parse((tmp_path / "joint").read_bytes()).header
+    assert header.configs == (CONFIG, "square8_3p")
+    assert header.config_key == CONFIG
+    run(*base, "--shards", named["hexes"], "--output", str(tmp_path / "one"), status=1)
+    assert "there is no shard of square8_3p among --shards" in run.err
+
+
 def test_what_cannot_be_trained_is_refused_in_one_line(run: Any, tmp_path: Path) -> None:
     named = files(tmp_path, bad=b"nonsense", good=shard(), other=network(1, "square8_2p"))
     base = ("train", "--config", CONFIG, "--steps", "1", "--output", str(tmp_path / "net"))

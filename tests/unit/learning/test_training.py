@@ -17,8 +17,8 @@ from ringrift.learning import families, training
 from ringrift.learning.batches import Sampler
 from ringrift.learning.families import TowerTrainer
 from ringrift.learning.loss import auxiliary_loss, policy_loss, soften, tower_losses
+from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.training import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build

@@ -60,7 +60,7 @@ async def test_a_network_trained_on_imported_games_alone_beats_random(
     await reanalyse(system.process(), ticket, 1, networks)
     await cut(system)
     names = await system.process().blobs.names("shards")
-    shards = await hand_training.shards(names, system.log, CONFIG)
+    shards = await hand_training.shards(names, system.log, (CONFIG,))
     assert sum(shard.samples for shard in shards) > 1_000
     training = load(
         {"training.architecture": "v2-micro", "training.batch": "128"}, base=Settings()
