@@ -12,6 +12,7 @@ from support import small_loop
 from ringrift.cluster import networks
 from ringrift.events import Fact, Recorded, draft, facts as f
 from ringrift.insight.models import model_history
+from ringrift.insight.why import causes
 from ringrift.learning.families import checkpoint_of
 from ringrift.log import read
 from ringrift.log.blobs import Blobs
@@ -77,6 +78,9 @@ async def test_a_loop_adopts_the_network_of_another_board(tmp_path: Path) -> Non
             assert "of another config" in verdict.why
             plan, planned = await first(log, f.SelfplayPlanned)
             assert (plan.model, planned.seq > judged.seq) == (None, True)
+            tree = await causes.why(log, Recorded(plan, planned))
+            text = "\n".join(causes.tree_lines(tree))
+            assert all(word in text for word in ("ModelAdopted", LARGE, "PromotionRejected")), text
             # the first training starts from its weights all the same
             training, _ = await first(log, f.TrainingRequested)
             assert training.parent == model
