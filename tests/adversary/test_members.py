@@ -91,6 +91,7 @@ async def test_the_server_refuses_what_is_not_a_members_to_write(tmp_path: Path)
             log = await place.log(role)
             for fact in kinds:
                 await _refused(log, fact)
+            await _smuggled(log, role, kinds[0])
             for call in CALLS:
                 with pytest.raises(Forbidden):
                     await log.call(call, {"seq": 1})
@@ -106,6 +107,19 @@ async def test_the_server_refuses_what_is_not_a_members_to_write(tmp_path: Path)
 async def _refused(log: JetStreamLog, fact: Fact) -> None:
     with pytest.raises(Forbidden):
         await log.append([draft(fact, cause=None, source="liar", key="1")])
+
+
+async def _smuggled(log: JetStreamLog, role: str, forbidden: Fact) -> None:
+    """An atomic batch of an own fact and a forbidden one: neither is stored."""
+    own = f.ConsumerStarted(node=f"the-{role}", consumer=role, instance="smuggler", version="1")
+    drafts = [
+        draft(one, cause=None, source=f"{role}@the-{role}", key="2") for one in (own, forbidden)
+    ]
+    before = await log.tail(EVENTS)
+    with pytest.raises(Forbidden):
+        await log.append(drafts)
+    assert await log.tail(EVENTS) == before
+    await log.append(drafts[:1])
 
 
 async def _overwritten_network(log: JetStreamLog) -> None:

@@ -156,7 +156,13 @@ async def test_no_header_deletes_or_expires_what_others_wrote(
     """The server lets the role publish there, and the stream refuses the header."""
     log = await place.log(role)
     before = [entry async for batch in log.read(stream) for entry in batch]
-    for header in ({"Nats-Rollup": "all"}, {"Nats-Rollup": "sub"}, {"Nats-TTL": "1s"}):
+    promotion = "ringrift.promotion.hex8_2p.model-promoted"
+    scheduled = {"Nats-Schedule": "@every 1s", "Nats-Schedule-Target": promotion}
+    forbidden = (
+        *({"Nats-Rollup": "all"}, {"Nats-Rollup": "sub"}, {"Nats-TTL": "1s"}),
+        *({"Nats-Incr": "+1"}, scheduled),  # a schedule would write where its author may not
+    )
+    for header in forbidden:
         subject = FACTS[kind].format(name=log.client.role)
         answer = await log.client.request(subject, b"{}", headers=header, timeout=3)
         assert "error" in json.loads(answer.data), (subject, header)
