@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.system import System, running
 
+from ringrift.consumers import hook
 from ringrift.deciders.fleet.troubles import RULES_OF
 from ringrift.events import REGISTRY, EventType, facts as f, tickets
 from ringrift.runtime import processes
@@ -82,10 +83,16 @@ class Traced(MemoryLog):
 
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_what_an_idle_process_asks_for_is_what_the_table_says(
-    name: str, system: System
+    name: str, system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker asks for more once it has a ticket, the auditor once there are games, the exporter
-    once another implementation of the rules judges all of them."""
+    once another implementation of the rules judges all of them, the renter if it has a hook."""
+
+    async def call(*_: object) -> hook.Answer:
+        return hook.Answer(instances=())
+
+    monkeypatch.setenv(hook.HOOK, "a hook")
+    monkeypatch.setattr(hook, "call", call)
     spec, log = PROCESSES[name], Traced(system.broker)
     main = importlib.import_module(f"ringrift.consumers.{name}").main
     async with running(main(Process(name, "test", log, system.clock))):
