@@ -316,11 +316,6 @@ def test_unusable_networks_are_reported_in_one_line(
         (("show", "no-such-file"), "cannot read no-such-file"),
         (("keep", "zz", "--why", "x"), "nor the first 6 or more digits of a digest"),
         (("show", "f" * 64), "no networks in the store start with 'ffff"),
-        (
-            ("transfer", "--model", digest_of(models[0]), "--to", "hex8_4p", "--publish"),
-            "on squares, hex8_4p on hexagons",
-        ),
-        (("transfer", "--model", digest_of(models[0]), "--to", "square8_4p"), "would be lost"),
     ):
         run("model", *words, status=1)
         assert text in run.err
