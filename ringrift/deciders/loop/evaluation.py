@@ -65,7 +65,7 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
         if trial.first == "heuristic":
             games = ADOPTED_STARTS
         rounds = bool(trial.rival or tickets or trial.rounds)
-        if rounds and trial.is_due(config, settings):
+        if rounds and trial.is_due(config, settings, context.time):
             rival = candidate.seat_of(trial.rival) if trial.rival else BASELINES[trial.purpose]
             sizes = round_starts(
                 state, config, settings, None if trial.rival else games, split=tickets

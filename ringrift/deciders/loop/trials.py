@@ -16,6 +16,8 @@ GENERATIONS_MAX = 16
 ROUND_TICKETS_MAX = 4
 """tickets of a round: small matches leave an accelerator idle, and each ticket counts as one that
 waits"""
+STARTS_FACTOR = 4
+"""on `promotion.starts_max`: starts of a split trial by too few nodes until its rounds are rare"""
 BASELINE_STARTS_MIN = 8
 """of a new network, however long its games are"""
 ADOPTED_STARTS = 16
@@ -62,9 +64,14 @@ class Trial(Struct, frozen=True, kw_only=True):
             due = self.answered + split - liars_max(split)
         return replace(self, rounds=self.rounds + 1, due=due, split=split)
 
-    def is_due(self, config: str, settings: Settings) -> bool:
-        """Whether another round is needed now."""
+    def is_due(self, config: str, settings: Settings, now: datetime) -> bool:
+        """Whether another round is needed now; only every half hour after many that too few nodes
+        answered, since more of the same decide nothing."""
         if self.answered < self.due:
+            return False
+        starts = sum(one.starts for one in self.results.values())
+        few = self.split and len(self.results) <= 2 * liars_max(self.split)
+        if few and starts >= STARTS_FACTOR * settings.promotion.starts_max and now.minute % 30:
             return False
         if not self.results:
             return True

@@ -233,9 +233,27 @@ def test_f_silent_nodes_do_not_stop_a_trial(nodes: int, first: bool) -> None:
         assert isinstance(trial.play(says), f.ModelPromoted)
 
 
-def test_more_than_f_silent_ones_do() -> None:
+def test_more_than_f_silent_ones_do_without_wasting_games() -> None:
+    """The others play no more than a round each half hour once they played enough."""
     trial = Trial(4)
-    assert trial.play({node: constant(0.75) for node in ("n0", "n1")}) is None
+    trial.asking.after(seconds=60.0)
+    for _ in range(ROUNDS_MAX):
+        for number, ticket in enumerate(trial.taken()):
+            trial.answer(ticket, f"n{number % 2}", constant(0.75))
+    played = sum(
+        one.starts for one in trial.asking.state.configs[CONFIG].trials[C].results.values()
+    )
+    assert 256 <= played <= 256 + 3 * 44
+    assert trial.verdict() is None
+    assert trial.taken() == []
+    trial.asking.after(seconds=1800.0 - trial.asking.now.timestamp() % 1800.0)
+    trial.put(f.TickRecorded(minute=1))
+    tickets = trial.taken()
+    assert len(tickets) == 4
+    for ticket, node in zip(tickets, ("n0", "n1", "n2", "n3"), strict=True):
+        if trial.verdict() is None:
+            trial.answer(ticket, node, constant(0.75))
+    assert isinstance(trial.verdict(), f.ModelPromoted)
 
 
 histogram = st.dictionaries(st.sampled_from(CLASSES), st.integers(1, 60), min_size=1, max_size=3)
