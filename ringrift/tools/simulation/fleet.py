@@ -23,6 +23,8 @@ class Sample:
     """True strength of the incumbent of each config, now."""
     waiting: dict[str, int]
     """Tickets by kind, now."""
+    kept_back: dict[str, int]
+    """Tickets by kind that are not on the queue though a node is free that does such work, now."""
     stored: int
     """Tickets on the queue, those in work included, now."""
     busy: int
@@ -50,6 +52,8 @@ class Books:
     current: dict[str, str] = field(default_factory=dict)
     """Incumbent by config."""
     unexported: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    untaught: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Those of them that were played against baselines."""
     shards: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reference_seconds: float = 0.0
     """Time that all games, matches included, would have taken at speed 1: games of all configs in

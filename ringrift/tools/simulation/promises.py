@@ -43,6 +43,25 @@ def of_fleet(fleet: Fleet) -> Iterator[Property]:
     yield _follows(fleet)
     yield _absent(fleet)
     yield _suspended(fleet)
+    yield _served(fleet)
+
+
+def _served(fleet: Fleet) -> Property:
+    """Whether tickets wait for their turn in two samples in a row though a node is free for them.
+    Samples while the queue or the deciders were down do not count."""
+    down = [fault for fault in fleet.faults if fault.what in ("coordinator", "queue")]
+    before: dict[str, int] = {}
+    found, times = "never", 0
+    for sample in fleet.samples:
+        kept = sample.kept_back
+        if any(fault.on(sample.hours * 3600.0) for fault in down):
+            kept = {}
+        for kind in kept.keys() & before.keys():
+            times += 1
+            found = f"{times} times, last {kept[kind]} of {kind} at {sample.hours:.1f} h"
+        before = kept
+    name = "no ticket is kept back for ten minutes while a node is free for it"
+    return Property(name=name, held=not times, found=found)
 
 
 def seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> float:

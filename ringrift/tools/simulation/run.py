@@ -153,6 +153,7 @@ class _Run:
             games=dict(books.games),
             elo=elo,
             waiting={kind: fleet.queue.waiting(kind) for kind in work.FAILURES},
+            kept_back=work.kept_back(fleet),
             stored=len(fleet.queue.stored),
             busy=sum(node.ticket is not None for node in nodes),
             rented=sum(node.rented for node in nodes),

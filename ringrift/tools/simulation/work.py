@@ -41,6 +41,18 @@ def hand_out(fleet: Fleet) -> None:
             _start(fleet, node, ticket)
 
 
+def kept_back(fleet: Fleet) -> dict[str, int]:
+    """The tickets by kind that wait for their turn though a node is free for them."""
+    free = [node for node in fleet.nodes.values() if node.ticket is None and node.rented]
+    kinds = {kind for node in free for kind in node.kinds}
+    order, found = fleet.queue.order, dict[str, int]()
+    for name, ticket in order.outstanding.items() if kinds else ():
+        kind = kind_of(ticket)
+        if kind in kinds and name not in fleet.queue.stored and not order.is_paused(ticket):
+            found[kind] = found.get(kind, 0) + 1
+    return found
+
+
 def _start(fleet: Fleet, node: SimulatedNode, ticket: Ticket) -> None:
     now = fleet.clock.seconds
     node.settle(now)
@@ -154,18 +166,28 @@ def _played(fleet: Fleet, node: SimulatedNode, ticket: SelfplayTicket, seconds: 
 
 
 def _export(fleet: Fleet, config: str, games: int, participant: str) -> None:
-    """Export whole shards of the games there are; their facts follow that of the ticket."""
+    """Export whole shards of the games there are; their facts follow that of the ticket. Those
+    against baselines teach nothing, and make no shard alone."""
     books, size = fleet.books, fleet.settings.shard.games
     books.sequence += games
     books.unexported[config] += games
-    while books.unexported[config] >= size:
-        books.unexported[config] -= size
+    while books.unexported[config] >= size and books.unexported[config] > books.untaught[config]:
+        untaught = books.untaught.pop(config, 0)
+        whole = max(size, untaught + 1)
+        books.unexported[config] -= whole
         poor = fleet.suffers("data", config)
-        books.learnt[config] += 0 if poor else size
+        books.learnt[config] += 0 if poor else whole - untaught
         index, books.shards[config] = books.shards[config], books.shards[config] + 1
         last, draw = books.sequence, fleet.chance("shards")
         shard = workload.shard(
-            config, index, size, participant, last_seq=last, poor=poor, draw=draw
+            config,
+            index,
+            whole,
+            participant,
+            untaught=untaught,
+            last_seq=last,
+            poor=poor,
+            draw=draw,
         )
         fleet.write(shard, cause=f"GAMES/{last}", key=f"{config}.{index}", source="exporter")
 
@@ -229,6 +251,7 @@ def _measured(fleet: Fleet, node: SimulatedNode, ticket: EvaluationTicket, secon
     )
     game_seconds = workload.game_seconds(request.config) * workload.EVALUATION_FACTOR
     books.reference_seconds += score.games * game_seconds
-    written = fleet.write(score, cause=ticket.cause, source="evaluator")
-    if written and request.opponent.simulations:  # games against baselines teach nothing
+    if fleet.write(score, cause=ticket.cause, source="evaluator"):
+        if not request.opponent.simulations:
+            books.untaught[request.config] += score.games
         _export(fleet, request.config, score.games, request.candidate.participant)

@@ -115,12 +115,15 @@ def shard(
     games: int,
     participant: str,
     *,
+    untaught: int,
     last_seq: int,
     poor: bool,
     draw: random.Random,
 ) -> ShardExported:
-    """The shard of the `games` games up to `last_seq`, all of them played by `participant`."""
-    rejected = round(games * POOR_REJECTED) if poor else 0
+    """The shard of the `games` games up to `last_seq`, all of them played by `participant`;
+    `untaught` of them have no samples."""
+    learned_from = games - untaught
+    rejected = round(learned_from * POOR_REJECTED) if poor else 0
     return ShardExported(
         config=config,
         encoder=ENCODER,
@@ -128,11 +131,11 @@ def shard(
         first_seq=max(1, last_seq - games + 1),
         last_seq=last_seq,
         games=games,
-        samples=samples_of(config, games - rejected),
+        samples=samples_of(config, learned_from - rejected),
         rejected=rejected,
         digest=digest(config, index),
         size_bytes=games,
-        summary=shard_summary(config, games - rejected, participant, poor=poor, draw=draw),
+        summary=shard_summary(config, learned_from - rejected, participant, poor=poor, draw=draw),
     )
 
 
