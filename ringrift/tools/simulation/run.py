@@ -20,7 +20,12 @@ from ringrift.events.facts import (
     SettingsChanged,
     TickRecorded,
 )
-from ringrift.events.settings import SchedulingSettings, SelfplaySettings, ShardSettings
+from ringrift.events.settings import (
+    SchedulingSettings,
+    SelfplaySettings,
+    ShardSettings,
+    TrainingSettings,
+)
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.log.protocol import BATCH_EVENTS_MAX, Log
 from ringrift.tools.simulation import outages, work
@@ -33,10 +38,12 @@ FLEET_SETTINGS = Settings(
     configs=get_args(ConfigName),
     selfplay=SelfplaySettings(games=1024),
     shard=ShardSettings(games=256),
+    training=TrainingSettings(adoption=False),
 )
 """The base settings of a simulation: every config, with generations and shards for a fleet that
 plays thousands of games per hour. With the default of 256 games it would measure a network for
-longer than it played."""
+longer than it played. No config begins with the network of another: what that is worth there is not
+modelled, so its trial against the heuristic would last for hours of the fleet."""
 
 
 def simulate(
