@@ -103,7 +103,8 @@ class Endpoints:
             "paused": process.controls.pauses.paused,
         }
         try:
-            return {**found, "cluster": await self._cluster_view(now)}
+            view = await self._cluster_view(now)
+            return {**found, **_old_names(process.node, view), "cluster": view}
         except Exception as error:  # noqa: BLE001  the process can still be reported
             return {**found, "cluster": None, "cluster_error": str(error) or type(error).__name__}
 
@@ -129,6 +130,18 @@ class Endpoints:
         if heard_seconds is not None:
             found.set("ringrift_heartbeat_age_seconds", heard_seconds)
         return found.text()
+
+
+def _old_names(node: str, view: ClusterView) -> dict[str, Any]:
+    """What the system before this one called parts of the cluster (requirements G17.06, G21.04)."""
+    return {
+        "node_id": node,
+        "leader_id": view.leader,
+        "alive_peers": sum(one.standing == "present" for one in view.nodes.values()),
+        "voter_quorum_ok": view.quorum != "LOST",
+        "resilience_score": view.resilience.score,
+        "memory_pressure_tier": view.memory_tier,
+    }
 
 
 async def serve_health(process: Process) -> tuple[asyncio.Server, str]:

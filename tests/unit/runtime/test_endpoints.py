@@ -88,6 +88,10 @@ async def test_the_status_includes_the_cluster(process: Process) -> None:
     assert (status, known["consumer"], known["lag_events"]) == (200, "rater", 0)
     assert known["cluster"]["quorum"] == "HEALTHY"
     assert any(line.startswith("coordinator:") for line in known["cluster"]["advice"])
+    assert (known["node_id"], known["voter_quorum_ok"]) == (known["node"], True)
+    assert known["resilience_score"] == known["cluster"]["resilience"]["score"]
+    assert known["memory_pressure_tier"] == known["cluster"]["memory_tier"]
+    assert (known["leader_id"], known["alive_peers"]) == (known["cluster"]["leader"], 0)
 
 
 async def test_any_process_serves_the_metrics_of_the_fleet(process: Process) -> None:
