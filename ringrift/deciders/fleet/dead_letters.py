@@ -60,7 +60,7 @@ class DeadLetters(Struct, frozen=True, kw_only=True):
     due: dict[str, float] = {}
     """when something is to be decided about a letter, in seconds since 1970, for those that are
     neither retried now nor left to a person"""
-    next_due: float = inf
+    next_due: float | None = None
     """the earliest of these: events before it look at no letter"""
 
 
@@ -96,7 +96,7 @@ def resolved(state: DeadLetters, fact: f.DeadLetterResolved) -> DeadLetters:
     left, due = dict(state.unresolved), dict(state.due)
     known = left.pop(key_of(fact), None) is not None
     due.pop(key_of(fact), None)
-    first, count = min(due.values(), default=inf), state.resolved + known
+    first, count = min(due.values(), default=None), state.resolved + known
     return DeadLetters(unresolved=left, resolved=count, due=due, next_due=first)
 
 
@@ -104,7 +104,7 @@ def resolved(state: DeadLetters, fact: f.DeadLetterResolved) -> DeadLetters:
 def retry(state: DeadLetters, fact: f.Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
     now = context.time.timestamp()
-    if now < state.next_due:
+    if state.next_due is None or now < state.next_due:
         return
     due = (key for key, at in state.due.items() if at <= now)
     for letter in (state.unresolved[key] for key in islice(due, DUE_MAX)):
@@ -155,5 +155,9 @@ def _with(state: DeadLetters, key: str, letter: DeadLetter, context: Context) ->
     before = due.pop(key, inf)
     if at < inf:
         due[key] = at
-    first = min(state.next_due, at) if state.next_due < before else min(due.values(), default=inf)
+    first = state.next_due
+    if first is not None and first < before:
+        first = min(first, at)
+    else:
+        first = min(due.values(), default=None)
     return replace(state, unresolved={**state.unresolved, key: letter}, due=due, next_due=first)

@@ -75,7 +75,7 @@ class _Fleet:
 
     three: Three
     put: dict[bytes, float] = field(default_factory=dict)
-    """when each ticket was published that nobody has taken"""
+    """when each ticket that is not taken yet was published"""
     taken: list[float] = field(default_factory=list)
     """seconds from that to its worker"""
     published: int = 0
