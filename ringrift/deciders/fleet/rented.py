@@ -33,7 +33,7 @@ class Rented(Struct, frozen=True, kw_only=True):
     present: bool = False
     idle_seconds: float = 0.0
     gone: str = ""
-    """why it does not work any more: preempted, or to be replaced"""
+    """why it is to be returned: drained, preempted, or to be replaced"""
     stopped: datetime | None = None
     """when it stopped in an orderly way; an update starts it again"""
     draining_since: datetime | None = None
@@ -167,8 +167,6 @@ def worn(node: Rented, settings: RentingSettings, context: Context) -> str:
     """Why one node should be returned whatever the others do; empty if it should not."""
     if node.gone:
         return node.gone
-    if node.draining_since is not None:
-        return "it was drained"
     if node.idle_seconds >= settings.idle_minutes * 60.0:
         return f"it had no work for {node.idle_seconds / 60.0:,.0f} minutes"
     boot_seconds = settings.boot_minutes * 60.0

@@ -75,7 +75,8 @@ def refused(state: Renting, fact: f.NodeRentFailed, context: Context) -> Renting
 @DECIDER.evolves
 def drains(state: Renting, fact: f.NodeDrainRequested, context: Context) -> Renting:
     state = _calmed(state, fact.node, context)
-    return replace(state, nodes=changed(state.nodes, fact.node, draining_since=context.time))
+    gone = {"gone": fact.why or "it was drained", "draining_since": context.time}
+    return replace(state, nodes=changed(state.nodes, fact.node, **gone))
 
 
 @DECIDER.evolves
@@ -188,11 +189,14 @@ def played(state: Renting, fact: f.SelfplayFinished) -> Renting:
 
 @DECIDER.evolves
 def ticked(state: Renting, fact: f.TickRecorded, context: Context) -> Renting:
-    passed = tick_seconds(state.ticked, context.time)
+    """What is rented costs while no coordinator runs, too."""
     paid = [node for node in state.nodes.values() if node.instance]
-    spent = state.spent + sum(node.cost_per_hour for node in paid) * passed / HOUR_SECONDS
+    passed = seconds_since(state.ticked, context) if state.ticked else 0.0
+    cost = sum(node.cost_per_hour for node in paid) * max(passed, 0.0) / HOUR_SECONDS
+    spent = min(state.spent + cost, f.VALUE_MAX)
     offers = offers_of(context.settings.renting, state.play) if paid else {}
-    work = state.speed_seconds + speed_of(state, offers, present=True) * passed
+    worked = tick_seconds(state.ticked, context.time)
+    work = state.speed_seconds + speed_of(state, offers, present=True) * worked
     return replace(state, ticked=context.time, spent=spent, speed_seconds=min(work, f.VALUE_MAX))
 
 

@@ -133,7 +133,7 @@ def test_an_idle_node_is_drained_then_returned_and_none_is_rented_for_a_while(be
     life.when(TICK).then()  # it finishes what it has
     life.given(seen(one, present=False, left=True))
     (back,) = life.when(TICK).then(f.NodeReturnRequested)
-    assert (back.instance, back.orphan) == (f"i-{one}", False)
+    assert (back.instance, back.orphan, back.why) == (f"i-{one}", False, drain.why)
     life.when(TICK).then()
     life.given(returned(one)).when(TICK).then()
     life.after(seconds=3600).when(TICK).then(f.NodeRentRequested)
@@ -145,7 +145,7 @@ def test_a_node_that_does_not_drain_in_time_is_returned_all_the_same(begun) -> N
     life.given(f.NodeDrainRequested(node=one, seconds=120.0, why="by hand"))
     life.when(TICK).then()
     (back,) = life.after(seconds=120).when(TICK).then(f.NodeReturnRequested)
-    assert (back.node, back.why) == (one, "it was drained")
+    assert (back.node, back.why) == (one, "by hand")
 
 
 def test_a_node_without_workers_is_idle(begun) -> None:
@@ -366,6 +366,13 @@ def test_money_is_counted_while_a_node_is_rented(begun) -> None:
         life.given(returned(name))
     life.after(seconds=60).given(TICK)
     assert life.state.spent == pytest.approx(spent, abs=0.02)
+
+
+def test_money_is_counted_while_no_coordinator_runs(begun) -> None:
+    life = begun(offers=(CHEAP,))
+    rented(life)
+    life.given(TICK).after(hours=10).given(TICK)
+    assert life.state.spent == pytest.approx(7.5, rel=0.01)
 
 
 def test_the_state_survives_json(begun) -> None:
