@@ -50,7 +50,7 @@ def weights_on(config: Config, header: Header, weights: Arrays) -> Arrays:
 
 
 def board_numbers(config: Config) -> Floats:
-    """Return the inputs of a tower that describe a config, numbers of about 0..1: the kind of cells,
+    """Return the inputs of a tower that describe a config, each about 0..1: the kind of cells,
     their number and the width of the board, rings, and what wins."""
     geo, shape = geometry(config), config.shape
     numbers = (
