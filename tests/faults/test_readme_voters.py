@@ -23,6 +23,8 @@ from ringrift.log.topology import EVENTS
 
 ROOT = Path(__file__).parents[2]
 NUMBER = 200
+FOUNDED = "ringrift.voter.all.cluster-founded"
+"""of the cluster that the log was copied to"""
 WAIT_SECONDS_MAX = 180.0
 
 
@@ -96,5 +98,7 @@ async def test_one_disk_becomes_a_cluster_by_the_page(tmp_path: Path) -> None:
             said = await run(tmp_path, grow, RINGRIFT_SERVER=new.url)
             assert "every stream has 3 replicas, all current" in said
             log = await JetStreamLog.open(new.url, name="test")
-            assert await content(log, EVENTS) == before
+            found = await content(log, EVENTS)
+            assert found[:NUMBER] == before
+            assert [entry.subject for entry in found[NUMBER:]] == [FOUNDED]
             await log.close()
