@@ -28,6 +28,7 @@ from support.waiting import eventually
 from ringrift.deciders.loop import selfplay
 from ringrift.events import Draft, Fact
 from ringrift.events.facts import SelfplayPlanned
+from ringrift.events.unknown import PROGRAM
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime import decide as deciding
 from ringrift.runtime.process import cancel
@@ -39,9 +40,11 @@ ROUNDS_LONG = int(os.environ.get("CHAOS_ROUNDS", "20"))
 class ForgetfulWorker(Worker):
     """Wrong on purpose: a planner derives the ids of its decisions from its own name as well."""
 
-    def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
+    def draft(
+        self, fact: Fact, *, cause: str | None, key: str | int = 0, program: str = PROGRAM
+    ) -> Draft:
         own = f"{key}.{self.node}" if self.name == "planner" else key
-        return super().draft(fact, cause=cause, key=own)
+        return super().draft(fact, cause=cause, key=own, program=program)
 
 
 async def survive(data: Path, seed: int, kinds: list[str], rows: list[Row]) -> None:
