@@ -39,6 +39,8 @@ FILE_STORE_BYTES_MAX = 1024**4
 start, would shrink with every restart"""
 FILE_STORE_SHARE = 0.98
 """of the disk, for all streams: more is refused, before the disk is full"""
+FILE_STORE_BYTES_MIN = 1024**3
+"""on a smaller disk: what streams reserve must fit, that of dead letters 256 MB"""
 _FILE_STORE = re.compile(r"(?<=max_file_store: )\S+")
 SYNC_INTERVAL = "always"
 """each acknowledged message is on the disk, also after a power cut. The default syncs every two
@@ -152,7 +154,8 @@ def server_conf(voter: Voter) -> str:
 def fitted(conf: str, store: Path) -> str:
     """The text of `nats.conf` with a limit of all streams that follows the disk of the store."""
     place = next(path for path in (store, *store.absolute().parents) if path.exists())
-    return _FILE_STORE.sub(str(int(disk_usage(place).total * FILE_STORE_SHARE)), conf)
+    size = max(int(disk_usage(place).total * FILE_STORE_SHARE), FILE_STORE_BYTES_MIN)
+    return _FILE_STORE.sub(str(size), conf)
 
 
 def as_json(settings: dict[str, Any]) -> str:

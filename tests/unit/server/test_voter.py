@@ -215,10 +215,10 @@ def test_the_limit_of_all_streams_follows_the_disk(
     write_cluster(tmp_path, parse_nodes(NODES), users=True, tls=False)
     home = tmp_path / "voters" / "a"
     assert "max_file_store: 1TB" in (home / "nats.conf").read_text()
-    for size in (4 * 10**12, 10**11):
+    for size, limit in ((4 * 10**12, 392 * 10**10), (10**11, 98 * 10**9), (64 * 2**20, 2**30)):
         monkeypatch.setattr(configuration, "disk_usage", lambda _, size=size: Disk(size))
         check(home)
-        assert read_conf(home / "nats.conf")["jetstream"]["max_file_store"] == str(size // 100 * 98)
+        assert read_conf(home / "nats.conf")["jetstream"]["max_file_store"] == str(limit)
 
 
 class Disk(NamedTuple):
