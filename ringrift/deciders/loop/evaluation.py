@@ -24,7 +24,6 @@ from ringrift.deciders.kit import STEERING, Context, Decider, replace, seed_from
 from ringrift.deciders.loop import split
 from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Retest
 from ringrift.deciders.loop.trials import (
-    ADOPTED_STARTS,
     GENERATIONS_MAX,
     Evaluation,
     Evaluations,
@@ -32,7 +31,7 @@ from ringrift.deciders.loop.trials import (
     baseline_starts,
     round_starts,
 )
-from ringrift.deciders.loop.verdict import counts, plays_as
+from ringrift.deciders.loop.verdict import ADOPTED_STARTS, counts, plays_as
 from ringrift.events import facts as f
 from ringrift.events.participants import kind_of, network_seat
 

@@ -16,7 +16,7 @@ from itertools import combinations
 from statistics import median
 
 from ringrift.deciders.kit import Struct, replace
-from ringrift.deciders.loop.verdict import First, Scores, Verdict, judge, merged
+from ringrift.deciders.loop.verdict import ADOPTED_STARTS, First, Scores, Verdict, judge, merged
 from ringrift.events import facts as f
 from ringrift.events.settings import PromotionSettings
 
@@ -109,11 +109,13 @@ def combined(
     groups = _groups(kept, tickets)
     if len(results) <= 2 * most or len(groups) <= most:
         return "open", evidence, ""
+    # a network of another config is an offer: it is not worth more games than these
+    enough = ADOPTED_STARTS if first == "heuristic" else settings.starts_max
     verdicts, starts = set[Verdict](), whole.starts
     for rest in combinations(groups, len(groups) - most):
         part = _together(rest)
         one, _, _ = judge(part.scores, part.games, settings, first=first, config=config)
-        if one == "open" or (first and one == "reject" and part.starts < settings.starts_max):
+        if one == "open" or (first and one == "reject" and part.starts < enough):
             return "open", evidence, ""  # few starts prove nothing for a first network
         verdicts.add(one)
         starts = min(starts, part.starts)
@@ -122,7 +124,7 @@ def combined(
         (found,) = verdicts
         reason = why if verdict == found else f"{evidence.score:.1%} of {whole.games} games"
         return found, evidence, f"{reason}; {same}"
-    if starts < settings.starts_max:
+    if starts < enough:
         return "open", evidence, ""
     middle = median(group.score for group in _groups(results, tickets))
     passed = middle >= settings.score_at_cap

@@ -20,8 +20,6 @@ STARTS_FACTOR = 4
 """on `promotion.starts_max`: starts of a split trial by too few nodes until its rounds are rare"""
 BASELINE_STARTS_MIN = 8
 """of a new network, however long its games are"""
-ADOPTED_STARTS = 16
-"""of a network of another config against the heuristic: of 32 games it must win 22"""
 
 
 class Trial(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ CLASSES_OF_SEATS = {2: 5, 3: 7, 4: 13}
 steps of 1 / (n - 1)"""
 FIRST_SCORE_MIN = 0.5
 """the lower 95 % limit of a first network's score against its baseline must be above this"""
+ADOPTED_STARTS = 16
+"""of a network of another config against the heuristic: of 32 games it must win 22"""
 First = Literal["", "random", "heuristic"]
 """the baseline by which a first network is judged: random play for one of the config itself, the
 heuristic for one of another config; empty if there is a current network"""

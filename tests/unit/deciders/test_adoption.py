@@ -21,7 +21,7 @@ from support.loop_facts import (
 from support.story import Story
 
 from ringrift.deciders.loop import adoption, evaluation, promotion, retraction, selfplay, training
-from ringrift.deciders.loop.trials import ADOPTED_STARTS
+from ringrift.deciders.loop.verdict import ADOPTED_STARTS
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,

@@ -372,3 +372,12 @@ def test_a_trial_goes_on_when_evaluators_leave() -> None:
             trial.answer(ticket, "n0", constant(0.6))
     trial.nodes = ["n0"]
     assert trial.play({"n0": constant(0.6)}) is not None
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "promote"), (0.5, "reject")])
+def test_a_network_of_another_config_is_judged_after_few_starts(share: float, verdict: str) -> None:
+    four = {f"n{number}": Results(scores=constant(share)(8), games=16) for number in range(4)}
+    found, _, _ = combined(four, 4, PromotionSettings(), first="heuristic", config=CONFIG)
+    assert found == verdict
+    few = {node: Results(scores=constant(0.5)(4), games=8) for node in four}
+    assert combined(few, 4, PromotionSettings(), first="heuristic", config=CONFIG)[0] == "open"
