@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support import embedded
 from support.system import running
 
@@ -33,8 +36,8 @@ async def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield log
 
 
-def node(log: JetStreamLog, tmp_path: Path, **options: Any) -> Node:
-    chosen = NodeOptions(name="spot", server=log.servers[0], data=tmp_path, **options)
+def node(log: JetStreamLog, tmp_path: Path, name: str = "spot", **options: Any) -> Node:
+    chosen = NodeOptions(name=name, server=log.servers[0], data=tmp_path, **options)
     return Node(log, chosen, MACHINE, [])
 
 
@@ -140,16 +143,16 @@ async def test_a_requested_drain_stops_this_node_and_no_other(
     writer = Process("ringrift", "here", log)
     old = f.NodeDrainRequested(node="spot", seconds=ONCE, why="before it started")
     await writer.append(old, key="old")
-    spot = node(log, tmp_path)
-    async with running(spot.run()):
-        await asyncio.sleep(0.1)
-        other = f.NodeDrainRequested(node="other", seconds=ONCE, why="w")
-        await writer.append(other, key="other")
-        await asyncio.sleep(0.1)
+    spot, other = node(log, tmp_path), node(log, tmp_path, name="other")
+    async with running(spot.run(), other.run()):
         assert not spot.stopping.is_set()
-        await writer.append(f.NodeDrainRequested(node="spot", seconds=ONCE, why="w"), key="new")
         async with asyncio.timeout(20):
-            await spot.stopping.wait()
+            for number in itertools.count():  # until it follows the log
+                await writer.append(replace(old, why="now"), key=f"{number}")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(spot.stopping.wait(), 0.1)
+                    break
+        assert not other.stopping.is_set()
 
 
 async def test_what_the_supervisor_starts_again_is_recorded_once(
