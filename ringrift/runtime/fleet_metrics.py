@@ -63,7 +63,7 @@ class Fleet:
 
     async def _measure(self) -> Metrics:
         metrics, quorum = Metrics(), await voters(self._log)
-        if quorum.level == "LOST":  # nothing else is answered
+        if quorum.level == "LOST" and quorum.voters:  # nothing else is answered
             measure_quorum(metrics, quorum)
             with contextlib.suppress(Unreachable):
                 held = await holdings(self._log.servers) or ()

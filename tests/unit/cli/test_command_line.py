@@ -93,6 +93,8 @@ def test_a_command_page_shows_its_whole_docstring(capsys: pytest.CaptureFixture[
                 "a=h",
                 "--output",
                 "d",
+                "--key",
+                "U",
                 "--port",
                 "65536",
             ],
