@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ from ringrift.deciders.fleet.resilience import QUORUM_LEVELS
 from ringrift.events import facts as f, type_of
 from ringrift.log import read
 from ringrift.log.errors import Unreachable
-from ringrift.log.holdings import blank_servers, holdings
+from ringrift.log.holdings import Held, blank_servers, holdings
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
 from ringrift.runtime import fleet_processes
@@ -63,12 +63,14 @@ class Fleet:
 
     async def _measure(self) -> Metrics:
         metrics, quorum = Metrics(), await voters(self._log)
-        if quorum.level == "LOST" and quorum.voters:  # nothing else is answered
-            measure_quorum(metrics, quorum)
+        if quorum.level == "LOST":
+            held: Sequence[Held] = ()
             with contextlib.suppress(Unreachable):
                 held = await holdings(self._log.servers) or ()
+            if quorum.alive or held:  # they answer nothing else
+                measure_quorum(metrics, quorum)
                 metrics.set("ringrift_voters_blank", len(blank_servers(held)))
-            return metrics
+                return metrics
         view = await cluster_view(self._log, now=self._now)
         beats = await Presence(self._log, self._now).all()
         await self._count()
