@@ -15,7 +15,7 @@ NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learn
 .PHONY: demo test chaos setup clean
 
 demo: $(READY)
-	$(VENV)/bin/ringrift up --config hex8_2p --generations 3
+	$(VENV)/bin/ringrift up --config hex8_2p --generations 6
 	@$(USE)
 
 test: $(READY)
@@ -28,7 +28,7 @@ ifndef ARGS
 	ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= $(PYTEST) -n 2 --dist loadfile $(NUMERICAL)
 	ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -n 2 --dist loadfile tests/unit/nets tests/unit/learning
 endif
-	$(PYTEST) -n 2 --dist loadfile $(or $(ARGS),$(addprefix --ignore=,$(PURE)))
+	$(PYTEST) -n 4 --dist loadfile $(or $(ARGS),$(addprefix --ignore=,$(PURE)))
 
 chaos: $(READY)
 	$(PYTEST) tests/faults tests/adversary -m slow -s -rs $(ARGS)

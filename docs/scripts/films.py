@@ -50,6 +50,7 @@ def learning(data: str, config: str) -> None:
         row["minute"] = (datetime.fromisoformat(row["time"]) - start).total_seconds() / 60
     scores = [row for row in scores if row["purpose"] in BARS]
     end = scores[-1]["minute"] * 1.02
+    found = [row["loss"] for row in losses]
     drawing, (upper, lower) = pyplot.subplots(2, 1, figsize=(7.6, 4.2), dpi=90, sharex=True)
 
     def frame(number: int) -> None:
@@ -58,7 +59,11 @@ def learning(data: str, config: str) -> None:
             axes.clear()
             axes.spines[["top", "right"]].set_visible(False)
         upper.set(xlim=(0, end), ylim=(0, 105), ylabel="games won, %")
-        lower.set(ylim=(2, 4.6), ylabel="loss", xlabel="minutes since nothing was known")
+        lower.set(
+            ylim=(0.9 * min(found), 1.1 * max(found)),
+            ylabel="loss",
+            xlabel="minutes since nothing was known",
+        )
         upper.set_title(f"{config}: each network against random play and the heuristic", fontsize=9)
         for purpose, colour in BARS.items():
             seen = [row for row in scores if row["purpose"] == purpose and row["minute"] <= now]

@@ -63,6 +63,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "anchor": "q",
     },
     "SegmentArchived": {"place": "s3://bucket/GAMES/1-12.parquet"},
+    "ModelArchived": {"place": "s3://bucket/models/12ab"},
     "SelfplayPlanned": {"games": 4, "games_per_ticket": 2, "tickets": [2, 2]},
     "ShardExported": {"first_seq": 1, "last_seq": 12},
     "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},

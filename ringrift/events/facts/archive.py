@@ -30,7 +30,7 @@ class SegmentArchived(Fact, subject="archive.{stream}.segment-archived"):
 
     def __post_init__(self) -> None:
         law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
-        law(self.place.count("/") >= 2, "the place is not of the form STORE/FOLDER/NAME")
+        _law_of_place(self.place)
 
 
 class StreamTrimmed(Fact, subject="archive.{stream}.stream-trimmed"):
@@ -71,6 +71,13 @@ class ModelArchived(ConfigFact, subject="archive.{config}.model-archived"):
     model: Sha256
     size_bytes: Count
     place: Text
+
+    def __post_init__(self) -> None:
+        _law_of_place(self.place)
+
+
+def _law_of_place(place: str) -> None:
+    law(place.count("/") >= 2, "the place is not of the form STORE/FOLDER/NAME")
 
 
 class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,7 +56,7 @@ def _served(fleet: Fleet) -> Property:
         kept = sample.kept_back
         if any(fault.on(sample.hours * 3600.0) for fault in down):
             kept = {}
-        for kind in kept.keys() & before.keys():
+        for kind in sorted(kept.keys() & before.keys()):
             times += 1
             found = f"{times} times, last {kept[kind]} of {kind} at {sample.hours:.1f} h"
         before = kept
