@@ -21,8 +21,9 @@ def words_for(pattern: str) -> str:
 
 
 def in_words(message: object) -> str:
-    """A message of msgspec with words in place of the pattern that a string does not match."""
-    text = str(message)
+    """A message of msgspec with words in place of the pattern that a string does not match, and of
+    the type `bool`."""
+    text = str(message).replace("Expected `bool`, got `str`", "Expected true or false")
     for pattern, words in _WORDS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
     return text

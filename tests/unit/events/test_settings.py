@@ -199,6 +199,7 @@ def test_a_variable_of_the_predecessor_names_the_new_one(variable: str, now: str
         ("operation.dead_letter_retries=1000", "operation.dead_letter_retries: Expected"),
         ("seed=9007199254740992", "seed: Expected `int` <= 9007199254740991"),
         ("configs=hex8_2p\n", "configs[0]: Expected a config such as hex8_2p; got"),
+        ("training.adoption=no", "training.adoption: Expected true or false; got 'no'"),
     ],
 )
 def test_settings_that_could_stop_the_loop_are_refused(arguments: str, reason: str) -> None:
