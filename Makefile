@@ -18,6 +18,7 @@ demo: $(READY)
 	$(VENV)/bin/ringrift up --config hex8_2p --generations 6
 	@$(USE)
 
+# the last tests wait for servers half of the time, so four processes share two cores
 test: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

@@ -50,7 +50,8 @@ def key(
     if found is None:
         raise CommandError(f"{key_path(data)} does not exist: --make makes a key")
     if complete is not None:
-        write_secret(complete, completed(complete.read_text(), found))
+        text = complete.read_text(errors="replace")
+        write_secret(complete, completed(text, found))
     show({"key": found.key, "file": str(key_path(data))}, json, found.key)
 
 

@@ -147,8 +147,8 @@ class Delivery:
             await asyncio.sleep(delay)
             try:
                 async with self._slots:
-                    while not self._process.breakers.allows(TARGET):
-                        await self._process.wait(LOOK_SECONDS)
+                    while not self._process.breakers.allows(TARGET):  # noqa: ASYNC110  it expires
+                        await asyncio.sleep(LOOK_SECONDS)
                     if not (url := self._outbox.url):
                         return
                     await self._process.breakers.probing(TARGET)

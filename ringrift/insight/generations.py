@@ -289,10 +289,8 @@ class LoopView:
         match event:
             case facts.SettingsChanged():
                 self.settings_version = event.version
-                self.generations_wanted, self.on = (
-                    event.settings.generations,
-                    event.settings.configs,
-                )
+                self.generations_wanted = event.settings.generations
+                self.on = event.settings.configs
                 for config in event.settings.configs:
                     self.of(config).awaited = awaited(config, event.settings)
             case facts.UtilisationSampled():

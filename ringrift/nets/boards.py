@@ -50,8 +50,8 @@ def weights_on(config: Config, header: Header, weights: Arrays) -> Arrays:
 
 
 def board_numbers(config: Config) -> Floats:
-    """Return the inputs of a tower that describe a config, each about 0..1: the kind of cells,
-    their number and the width of the board, rings, and what wins."""
+    """Return the inputs of a tower that describe a config: the kind of cells, their number and the
+    width of the board, rings, and what wins, each divided by about the largest of any config."""
     geo, shape = geometry(config), config.shape
     numbers = (
         float(shape.hex),

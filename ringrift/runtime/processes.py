@@ -282,7 +282,7 @@ _SPECS = (
         "renter",
         leased=True,
         decides=("fleet.renting", "fleet.recovery"),
-        own_writes=(*_HOOKED, f.BreakerOpened, f.BreakerReset),
+        own_writes=(*_HOOKED, *_BREAKERS_USED),
         own_reads=(*_HOOKED, f.NodeRentRequested, f.NodeReturnRequested, f.RecoveryActionRequested),
         own_stores=(_BREAKERS,),
     ),

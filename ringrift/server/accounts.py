@@ -258,11 +258,13 @@ def _credentials(tokens: Sequence[str], seed: str = "") -> str:
 def completed(credentials: str, key: NodeKey) -> str:
     """Credentials with the seed of the key that they are for, as a server reads them. Raises
     CommandError for those of another key."""
+    _, _, text = credentials.partition(_BEGIN.format("NATS USER JWT"))
+    token = text.split(maxsplit=1)[0] if text.strip() else ""
     try:
-        token = credentials.split(_BEGIN.format("NATS USER JWT"), 1)[1].split(maxsplit=1)[0]
         owner = claims_in(token)["sub"]
-    except (IndexError, ValueError) as error:
-        raise CommandError(f"these are no credentials: {error}") from error
+    except (KeyError, ValueError) as error:
+        remedy = "give the file that `ringrift cluster edge` wrote"
+        raise CommandError(f"these are no credentials of an edge: {remedy}") from error
     if owner != key.key:
         raise CommandError(f"these credentials are for the key {owner}, not for {key.key}")
     return _credentials([token], key.seed)

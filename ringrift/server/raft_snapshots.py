@@ -5,7 +5,8 @@ stays behind, and once it is given up, no new one is made. Without the snapshot 
 that group's Raft log, takes part with an empty one, and gets what it lacks from the leader; servers
 with empty logs are not elected while another has one. Its term and vote, in other files, stay.
 
-A snapshot ends with its HighwayHash-64, keyed with the SHA-256 of the group's name."""
+A snapshot ends with its HighwayHash-64 (Alakuijala, Cox and Wassenberg 2016, whose constants these
+are), keyed with the SHA-256 of the group's name."""
 
 import hashlib
 import re
@@ -18,6 +19,7 @@ META = "_meta_"
 ASIDE = "damaged"
 """directory of the store that damaged snapshots are moved to"""
 SNAPSHOT_BYTES_MIN, HASH_BYTES = 28, 8
+"""the server takes less for no snapshot (`minSnapshotLen` of its `raft.go`)"""
 _NAME = re.compile(r"snap\.(\d+)\.(\d+)")
 _LANES, _PAIR, _HALVES = struct.Struct("<4Q"), struct.Struct("<2Q"), struct.Struct("<8I")
 _MASK, _LOW = 2**64 - 1, 2**32 - 1

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from ringrift.deciders.kit import Configs, Context, Decider, Fold, Struct, replace
 from ringrift.events import Settings, facts as f
 from ringrift.events.settings import model_for
-from ringrift.events.settings.kinds import LARGE_BOARDS
 
 SISTERS = {"hexagonal": "hex8", "hex8": "hexagonal", "square19": "square8", "square8": "square19"}
 """the other board of the same kind"""
@@ -69,6 +68,13 @@ def judged(item: Adoption, fact: f.Verdict) -> Adoption:
     return replace(item, candidates=candidates, network=network, on_trial=on_trial)
 
 
+@ADOPTION.evolves
+def withdrawn(item: Adoption, fact: f.ModelRolledBack | f.ModelTainted) -> Adoption:
+    """A network that was rolled back, or learned from retracted games, is not for others."""
+    known = item.network
+    return replace(item, network=None) if known and known.model == fact.model else item
+
+
 class Adopting(Struct, frozen=True, kw_only=True):
     """A config."""
 
@@ -114,7 +120,7 @@ def offered(config: str, items: Mapping[str, Adoption], settings: Settings) -> M
 def awaited(config: str, settings: Settings) -> str | None:
     """The config for whose first network a config on a large board waits before it begins."""
     other = sister(config)
-    waits = _may(config, settings) and config.startswith(LARGE_BOARDS)
+    waits = _may(config, settings) and f.is_large(config)
     return other if waits and other in settings.configs else None
 
 

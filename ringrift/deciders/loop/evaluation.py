@@ -3,11 +3,10 @@ once against each baseline.
 
 The match against the current network is requested in rounds, so that a clear result ends early. A
 round of long games is split into several tickets, which are played in parallel, and with four
-evaluators or more every round is, so that none of them can decide it (`split`); the match of a
-first network against random play is split likewise. The first networks
-of a config play the baselines for a limited time: what they have learned is little, and soon
-replaced. A candidate without a rival is measured against the baselines only, one of another config
-against the heuristic; one whose rival is no
+evaluators or more every round is, so that none of them can decide it (`split`); so is the match by
+which a first network is judged. The first networks of a config play the baselines for a limited
+time: what they have learned is little, and soon replaced. A candidate without a rival is measured
+against the baselines only, one of another config against the heuristic. One whose rival is no
 longer current starts again against the one that is, as does one whose results were retracted.
 
 A network that learned from retracted games plays the baselines once more for each retraction, so
@@ -60,22 +59,21 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
     settings, tickets = context.settings, state.tickets(context.settings)
     for model, trial in state.configs[config].trials.items():
         candidate = _Candidate(config, trial.generation, model, state.configs[config], context)
-        games = baseline_starts(state.configs[config], config, trial.generation, settings)
+        baseline = baseline_starts(state.configs[config], config, trial.generation, settings)
         if trial.first == "heuristic":
-            games = ADOPTED_STARTS
+            baseline = ADOPTED_STARTS
         rounds = bool(trial.rival or tickets or trial.rounds)
         if rounds and trial.is_due(config, settings, context.time):
             rival = candidate.seat_of(trial.rival) if trial.rival else BASELINES[trial.purpose]
-            sizes = round_starts(
-                state, config, settings, None if trial.rival else games, split=tickets
-            )
+            wanted = None if trial.rival else baseline
+            sizes = round_starts(state, config, settings, wanted, split=tickets)
             for number, starts in enumerate(sizes, trial.rounds):
                 yield candidate.match(trial.purpose, rival, starts, number, number, split=tickets)
         if not trial.baselines:
             left_out = {trial.purpose} if rounds else set[f.Purpose]()
             if trial.first == "heuristic":
                 left_out.add("random")
-            yield from candidate.baselines(games, 0, trial.rounds, left_out=left_out)
+            yield from candidate.baselines(baseline, 0, trial.rounds, left_out=left_out)
 
 
 def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
@@ -156,9 +154,8 @@ def registered(item: Evaluation, fact: f.ModelRegistered | f.ModelAdopted) -> Ev
 def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
     model = fact.candidate.model or ""
     trial, retest = item.trials.get(model), item.retests.get(model)
-    if (
-        fact.round and fact.purpose in BASELINES and retest and not fact.split
-    ):  # the first matches are round 0
+    # the first matches are round 0
+    if fact.round and fact.purpose in BASELINES and retest and not fact.split:
         return replace(item, retests=item.retests | {model: replace(retest, done=fact.round)})
     if trial is None or fact.purpose in f.MEASURING:
         return item

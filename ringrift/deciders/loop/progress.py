@@ -3,6 +3,7 @@
 import math
 
 from ringrift.deciders.kit import Context, Fold, Struct, noted, replace
+from ringrift.deciders.loop.repeats import BASELINES
 from ringrift.events import facts as f
 from ringrift.events.settings import TrainingSettings
 
@@ -137,7 +138,7 @@ def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
 def evaluated(item: Progress, fact: f.EvaluationScored | f.EvaluationAbandoned) -> Progress:
     if fact.purpose in f.MEASURING or fact.ticket in item.tickets:
         return item  # no shard holds its games
-    against_baseline = fact.purpose in ("random", "heuristic")
+    against_baseline = fact.purpose in BASELINES
     return replace(
         item,
         games_evaluated=item.games_evaluated + fact.games,

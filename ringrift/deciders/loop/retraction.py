@@ -1,5 +1,5 @@
 """Which networks learned from retracted games? Those trained on a shard that was recreated without
-these games.
+these games, and those of other configs that adopted one of them.
 
 A retraction says which games; the exporter finds their shards and supersedes them. Each superseding
 shard taints the networks whose training saw its range of games, those that started from the weights
@@ -9,7 +9,7 @@ A window is a run of shards, so the games that a training saw are kept as one ra
 rather than as thousands of digests. If a training left a shard of its range out, its network is
 tainted without need, which costs one more evaluation."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
@@ -116,12 +116,20 @@ def tainted(item: Retraction, fact: f.ModelTainted) -> Retraction:
 
 
 @DECIDER.decides
-def on_shard(item: Retraction, fact: f.ShardExported, context: Context) -> Tainted:
-    """Taint the networks that a recreated shard without its retracted games concerns."""
-    if fact.retracted and fact.supersedes and context.cause:
-        spans = {name: known.span for name, known in item.models.items()}
-        direct = {name for name, span in spans.items() if span and span.holds(fact)}
-        yield from _taint(fact.config, item.models, direct, context.cause)
+def on_shard(state: Configs[Retraction], fact: f.ShardExported, context: Context) -> Tainted:
+    """Taint the networks that a recreated shard without its retracted games concerns, here and
+    where they were adopted."""
+    item = state.configs.get(fact.config)
+    if item is None or not (fact.retracted and fact.supersedes and context.cause):
+        return
+    spans = {name: known.span for name, known in item.models.items()}
+    direct = {name for name, span in spans.items() if span and span.holds(fact)}
+    found = tuple(_taint(fact.config, item.models, direct, context.cause))
+    yield from found
+    bad = {one.model for one in found}
+    for config, other in state.configs.items():
+        if config != fact.config and bad & other.models.keys():
+            yield from _taint(config, other.models, direct, context.cause, bad)
 
 
 @DECIDER.decides
@@ -155,10 +163,17 @@ def retracted(retractions: Iterable[f.GamesRetracted], game: Played, seq: int) -
     return any(covers(retraction, game, seq) for retraction in retractions)
 
 
-def _taint(config: str, models: dict[str, Trained], direct: set[str], retraction: str) -> Tainted:
-    """Taint `direct`, their descendants, and those of networks tainted by the same retraction, each
-    once."""
-    bad = {name for name, known in models.items() if known.tainted == retraction} | direct
+def _taint(
+    config: str,
+    models: dict[str, Trained],
+    direct: set[str],
+    retraction: str,
+    others: Collection[str] = (),
+) -> Tainted:
+    """Taint `direct`, their descendants, and those of networks tainted by the same retraction or
+    among `others`, each once."""
+    bad = {name for name, known in models.items() if known.tainted == retraction}
+    bad |= direct.union(others)
     for name, known in models.items():  # parents come before children
         if bad.intersection(known.parents):
             bad.add(name)

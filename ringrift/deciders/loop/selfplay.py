@@ -37,7 +37,6 @@ from ringrift.deciders.loop import adoption
 from ringrift.deciders.loop.adoption import ADOPTION, Adoption
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
-from ringrift.events.settings.kinds import LARGE_BOARDS
 
 WAITING_A_NODE = 2
 """tickets per playing node, one in hand and one waiting; with fewer, spare games are planned, a
@@ -189,7 +188,7 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
         item = state.configs[config]
         games = _games(state, config, settings)
         if not item.model or (not item.generation and item.model == item.adoption.adopted):
-            games = on_board(config, settings.selfplay.bootstrap_games, settings)
+            games = _on_board(config, settings.selfplay.bootstrap_games, settings)
         purpose = ("selfplay", item.generation, item.plans)
         yield _plan(state, config, context, games, purpose)
     spare = None if due else _spare(state, context)
@@ -277,13 +276,12 @@ def _games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a generation, more for a config with more than an equal share."""
     equal = 1.0 / len(settings.configs)
     games = settings.selfplay.games * state.shares.get(config, equal) / equal
-    return on_board(config, games, settings)
+    return _on_board(config, games, settings)
 
 
-def on_board(config: str, games: float, settings: Settings) -> int:
+def _on_board(config: str, games: float, settings: Settings) -> int:
     """Games of a generation on the board of a config: fewer on a large one."""
-    large = config.partition("_")[0] in LARGE_BOARDS
-    return max(1, round(games * (settings.selfplay.large_board_share if large else 1.0)))
+    return max(1, round(games * (settings.selfplay.large_board_share if f.is_large(config) else 1)))
 
 
 def _spare(state: Plays, context: Context) -> str | None:

@@ -5,7 +5,8 @@ A trial is then split: evaluators on different nodes play tickets of each round.
 put into 3f + 1 groups, all results of a node into the same one, and a verdict counts only if it
 stands without any f groups. One of these sets lacks every liar, so the honest results alone give
 the same verdict. f silent nodes do not delay it: results of 2f + 1 nodes suffice. At the cap, where
-the sets may disagree, the median of the groups decides, which lies between honest ones.
+the sets may disagree, the median of the groups decides, which lies between honest ones; a first
+network is promoted only if that is beyond doubt.
 
 A node whose score is incompatible with those of more than f others, at least one of which is
 honest, is named, and its results are left out."""
@@ -16,7 +17,16 @@ from itertools import combinations
 from statistics import median
 
 from ringrift.deciders.kit import Struct, replace
-from ringrift.deciders.loop.verdict import ADOPTED_STARTS, First, Scores, Verdict, judge, merged
+from ringrift.deciders.loop.verdict import (
+    ADOPTED_STARTS,
+    FIRST_SCORE_MIN,
+    First,
+    Scores,
+    Verdict,
+    first_limit,
+    judge,
+    merged,
+)
 from ringrift.events import facts as f
 from ringrift.events.settings import PromotionSettings
 
@@ -127,9 +137,13 @@ def combined(
     if starts < enough:
         return "open", evidence, ""
     middle = median(group.score for group in _groups(results, tickets))
-    passed = middle >= settings.score_at_cap
-    limit = f"{'reaches' if passed else 'is below'} {settings.score_at_cap:.1%}"
     why = f"undecided after {whole.starts} starts: the median of {len(results)} evaluators"
+    if first:
+        least = first_limit(middle, starts, first, config)
+        passed, limit = least > FIRST_SCORE_MIN, f"at least {least:.1%} with 95 % confidence"
+    else:
+        passed = middle >= settings.score_at_cap
+        limit = f"{'reaches' if passed else 'is below'} {settings.score_at_cap:.1%}"
     return "promote" if passed else "reject", evidence, f"{why}, {middle:.1%}, {limit}"
 
 

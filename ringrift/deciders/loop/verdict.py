@@ -45,8 +45,7 @@ def judge(
         elo_95_half_width=result.elo_95_half_width,
     )
     if first:
-        adopted = first == "heuristic"
-        limit, _ = wilson_interval(score, starts * f.seats_of(config) if adopted else starts)
+        adopted, limit = first == "heuristic", first_limit(score, starts, first, config)
         why = f"scores {score:.1%} against {first}, at least {limit:.1%} with 95 % confidence"
         verdict: Verdict = "promote" if limit > FIRST_SCORE_MIN else "reject"
         return verdict, evidence, f"{'of another config' if adopted else 'first network'}: {why}"
@@ -60,6 +59,15 @@ def judge(
     passed, at_cap = score >= settings.score_at_cap, f"{settings.score_at_cap:.1%}"
     why = f"{score:.1%} {'reaches' if passed else 'is below'} {at_cap}"
     return "promote" if passed else "reject", evidence, f"undecided after {starts} starts: {why}"
+
+
+def first_limit(score: float, starts: int, first: First, config: str) -> float:
+    """The lower 95 % limit of a first network's score, of which more than `FIRST_SCORE_MIN` is
+    wanted. The few games of one from another config count one by one."""
+    limit, _ = wilson_interval(
+        score, starts * f.seats_of(config) if first == "heuristic" else starts
+    )
+    return limit
 
 
 def class_counts(scores: Scores, seats: int) -> list[int]:

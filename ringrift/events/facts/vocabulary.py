@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from ringrift.events.fact import Fact as Fact
 from ringrift.events.patterns import matching
-from ringrift.events.settings.kinds import BOARDS, Pace as Pace, Severity as Severity
+from ringrift.events.settings.kinds import BOARDS, LARGE_BOARDS, Pace as Pace, Severity as Severity
 
 COUNT_MAX = 2**53
 """the largest whole number that readers of JSON with doubles hold exactly"""
@@ -112,6 +112,11 @@ def law(holds: object, otherwise: str) -> None:
     """Raise ValueError if a fact contradicts itself; decoding such a fact fails with that text."""
     if not holds:
         raise ValueError(otherwise)
+
+
+def is_large(config: str) -> bool:
+    """Whether a config is played on a large board."""
+    return config.rpartition("_")[0] in LARGE_BOARDS
 
 
 def seats_of(config: str) -> int:

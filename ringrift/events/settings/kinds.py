@@ -32,6 +32,7 @@ Plies = Annotated[int, Meta(ge=0, le=1_000)]
 
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
 LARGE_BOARDS = ("square19", "hexagonal")
+"""games there have 600 to 1,000 plies, those of the others 100 to 200"""
 _BOARD = f"(?:{'|'.join(BOARDS)})"
 _ARCHITECTURE = "[a-z0-9_-]{1,32}"
 ConfigPattern = Annotated[str, matching(f"(?:{_BOARD}_[234]p)", "a config such as hex8_2p")]

@@ -65,7 +65,7 @@ class RentingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failures_max: kinds.Positive = 3
     """failures in a row after which an offer is not asked for a while"""
     pause_minutes: kinds.Positive = 10
-    """that while; twice as long after each further failure, 6 h at most"""
+    """length of that pause; it doubles with each further failure, up to 6 h"""
     returns_orphans: bool = False
     """return what the provider runs and no rent explains. It is an alert in any case: another
     cluster may have rented it"""

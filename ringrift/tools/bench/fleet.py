@@ -1,5 +1,6 @@
-"""A thousand workers on three servers: light clients that take tickets, append a game for each, and
-acknowledge it, by the protocol of real workers.
+"""Many workers on three servers: light clients that take tickets, append a game for each, and
+acknowledge it, by the protocol of real workers. All of them share one process, which with a
+thousand of them is the first to have no time left.
 
 Start-up of a coordinator on a long log is measured by `replay`."""
 
@@ -32,11 +33,11 @@ RATE_UNITS = {"games": "games/s", "server-memory": "MB", "clients-memory": "MB"}
 class Sizes:
     """Clients, and what they do in one run."""
 
-    clients: int = 1000
-    delays: int = 500
+    clients: int = 200
+    delays: int = 200
     """tickets, one after another, while all clients wait"""
     pause_seconds: float = 0.02
-    games: int = 10_000
+    games: int = 2_000
     """as fast as the servers take them, a ticket for each"""
 
 
@@ -59,13 +60,13 @@ async def _clients(three: Three, number: int) -> AsyncIterator[_Fleet]:
             return await JetStreamLog.open(three.cluster.url, name="bench")
 
     logs = await asyncio.gather(*(opened() for _ in range(number)))
-    workers = [asyncio.create_task(fleet.work(log)) for log in logs]
+    fleet.workers = [asyncio.create_task(fleet.work(log)) for log in logs]
     try:
         yield fleet
     finally:
-        for worker in workers:
+        for worker in fleet.workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.gather(*fleet.workers, return_exceptions=True)
         await asyncio.gather(*(log.close() for log in logs))
 
 
@@ -81,6 +82,15 @@ class _Fleet:
     published: int = 0
     done: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    workers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def until_idle(self) -> None:
+        """Wait until every ticket is done. Raises what ended a worker."""
+        idle = asyncio.create_task(self.idle.wait())
+        await asyncio.wait({idle, *self.workers}, return_when=asyncio.FIRST_COMPLETED)
+        if not idle.done():
+            idle.cancel()
+            await next(worker for worker in self.workers if worker.done())
 
     async def work(self, log: JetStreamLog) -> None:
         """Take tickets and append a game for each."""
@@ -100,7 +110,7 @@ class _Fleet:
         for _ in range(tickets):
             await self._publish()
             await asyncio.sleep(pause_seconds)
-        await self.idle.wait()
+        await self.until_idle()
         seconds, last = sorted(self.taken), tickets - 1
         return {"p50": seconds[int(0.5 * last)] * 1000, "p99": seconds[int(0.99 * last)] * 1000}
 
@@ -110,7 +120,7 @@ class _Fleet:
         began, before = time.perf_counter(), self.done
         for _ in range(games):
             await self._publish()
-        await self.idle.wait()
+        await self.until_idle()
         rate = (self.done - before) / (time.perf_counter() - began)
         servers = max(resident_mb(member.pid) for member in self.three.cluster.members)
         return {"games": rate, "server-memory": servers, "clients-memory": resident_mb(os.getpid())}

@@ -27,6 +27,8 @@ from ringrift.events.facts import (
     EvaluationRequested,
     ModelAdopted,
     ModelPromoted,
+    ModelRolledBack,
+    ModelTainted,
     NodeAssigned,
     PipelinePaused,
     PromotionRejected,
@@ -96,6 +98,25 @@ def test_a_config_that_is_switched_on_later_adopts_at_once(story, settings_chang
         assert (fact.config, fact.origin) == (later, small)
         life = story(selfplay.DECIDER).given(settings_changed(configs=(small,)), *known)
         life.when(on).then()  # its self-play waits for the trial
+
+
+def test_a_network_that_was_withdrawn_is_offered_to_no_config(story, settings_changed):
+    back = ModelRolledBack(
+        config="hex8_2p", model=C, current=B, elo_drop=90.0, why="w", settings_version=1
+    )
+    tainted = ModelTainted(
+        config="hex8_2p",
+        model=C,
+        generation=2,
+        retraction="EVENTS/3",
+        inherited=False,
+        clean_ancestor=B,
+    )
+    for fact in (back, tainted):
+        life = story(adoption.DECIDER).given(settings_changed(configs=("hex8_2p",)), planned())
+        life.given(registered(B), promoted(B), registered(C, generation=2))
+        life.given(promoted(C, generation=2), fact)
+        life.when(settings_changed(version=2, configs=BOTH)).then()
 
 
 def test_a_config_with_a_network_of_its_own_adopts_none(story, settings_changed):

@@ -25,7 +25,7 @@ from support.story import Story
 from ringrift.deciders.loop import retraction
 from ringrift.deciders.loop.retraction import covers
 from ringrift.events import Fact
-from ringrift.events.facts import GameCompleted, Seat, ShardRetired
+from ringrift.events.facts import GameCompleted, ModelAdopted, Seat, ShardRetired
 
 
 class Log:
@@ -136,6 +136,29 @@ def test_a_retired_shard_still_taints_its_networks() -> None:
 def test_configs_are_tainted_independently() -> None:
     other = replace(shard(0, S2, supersedes=S0, retracted=3), config="square8_2p")
     assert three_networks().put(other, "EVENTS/90") == ()
+
+
+def test_networks_are_tainted_where_they_were_adopted_too() -> None:
+    log, large = three_networks(), "hexagonal_2p"
+    adopted = ModelAdopted(
+        config=large,
+        origin=CONFIG,
+        model=A,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        why="w",
+        settings_version=1,
+    )
+    log.put(adopted)
+    log.put(replace(registered(S1, A), config=large))
+    found = log.put(shard(0, S2, supersedes=S0, retracted=3), "EVENTS/90")
+    assert [(fact.config, fact.model, fact.inherited) for fact in found] == [
+        *((CONFIG, A, False), (CONFIG, B, True)),
+        *((large, A, False), (large, S1, True)),
+    ]
+    assert [fact.clean_ancestor for fact in found] == [None] * 4
 
 
 def test_a_retraction_covers_games_by_range_node_model_and_id() -> None:

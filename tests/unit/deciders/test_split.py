@@ -381,3 +381,11 @@ def test_a_network_of_another_config_is_judged_after_few_starts(share: float, ve
     assert found == verdict
     few = {node: Results(scores=constant(0.5)(4), games=8) for node in four}
     assert combined(few, 4, PromotionSettings(), first="heuristic", config=CONFIG)[0] == "open"
+
+
+@pytest.mark.parametrize("first", ["random", "heuristic"])
+def test_a_first_network_about_which_evaluators_disagree_is_not_promoted(first: First) -> None:
+    shares = {"n0": 0.72, "n1": 0.6, "n2": 0.5, "n3": 0.5}
+    found = {node: Results(scores=constant(share)(30), games=60) for node, share in shares.items()}
+    verdict, _, why = combined(found, 4, PromotionSettings(), first=first, config=CONFIG)
+    assert (verdict, "the median of 4 evaluators" in why) == ("reject", True)

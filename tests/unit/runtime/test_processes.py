@@ -9,6 +9,7 @@ import pytest
 
 from ringrift import consumers, deciders
 from ringrift.events import REGISTRY, EventType
+from ringrift.events.facts import BreakerEscalated, BreakerOpened, BreakerReset
 from ringrift.log.topology import STREAMS, WORK_KINDS
 from ringrift.runtime import authorship, processes
 from ringrift.runtime.processes import AUTHORS, PROCESSES
@@ -61,6 +62,13 @@ def test_every_kind_of_work_has_one_process_and_every_role_is_a_user() -> None:
     assert sorted(spec.work for spec in PROCESSES.values() if spec.work) == sorted(WORK_KINDS)
     assert {spec.role for spec in PROCESSES.values()} == set(processes.ROLES)
     assert set(processes.ROLES) <= roles(AUTHORS).keys()
+
+
+def test_who_uses_breakers_may_write_all_that_becomes_of_them() -> None:
+    used = {BreakerOpened, BreakerEscalated, BreakerReset}
+    users = [spec for spec in PROCESSES.values() if BreakerOpened in spec.writes]
+    assert {"selfplay", "alerter", "renter"} <= {spec.name for spec in users}
+    assert all(used <= spec.writes and "KV_breakers" in spec.stores for spec in users)
 
 
 def test_every_store_is_a_declared_stream() -> None:
