@@ -59,7 +59,7 @@ async def _require_networks(log: Log, wanted: TrainingSettings, before: Training
             if not await blobs.has(MODEL_BUCKET, digest):
                 raise CommandError(
                     f"training.{name}: the network of {entry} is not stored; `ringrift model "
-                    "transfer` stores one and prints its name"
+                    "list` names those that are"
                 )
             trained = trained_architectures(wanted) if name == "init" else ()
             _require_fit(f"training.{name}", config, await blobs.get(MODEL_BUCKET, digest), trained)
@@ -84,14 +84,16 @@ def _require_fit(setting: str, config: str, data: bytes, architectures: tuple[st
     are given."""
     from ringrift.learning.families import checkpoint_of
     from ringrift.nets.header import CheckpointError
+    from ringrift.nets.shapes import UnknownArchitecture, nnue_shape_of
+    from ringrift.rules.config import Config
 
     try:
         header = checkpoint_of(data).header
-    except CheckpointError as error:
+        if header.architecture in NNUES:  # some do not support all seats
+            nnue_shape_of(header.architecture, Config.parse(config))
+    except (CheckpointError, UnknownArchitecture) as error:
         raise CommandError(f"{setting}: {error}") from error
     made = f"the network of {config} is {header.architecture} for {header.config_key}"
-    if header.config_key != config:
-        raise CommandError(f"{setting}: {made}; `ringrift model transfer --to {config}` makes one")
     if architectures and header.architecture not in architectures:
         trained = ", ".join(architectures)
         raise CommandError(f"{setting}: {made}, but networks of {trained} are trained")

@@ -10,6 +10,7 @@ from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batcher, NnueBatcher
+from ringrift.nets.boards import nnue_rows
 from ringrift.nets.checkpoint import Checkpoint, TowerCheckpoint, weights_of
 from ringrift.nets.nnue import network as nnue
 from ringrift.nets.nnue.stored import is_nnue
@@ -71,17 +72,18 @@ class NnueTrainer(Trainer):
     one seed)."""
 
     def _new_network(self) -> nnue.Nnue:
-        if len(self.windows) > 1:
-            raise TrainingError("an NNUE has rows for each cell, and is trained on one config")
         try:
             return nnue.build(self.settings.architecture, self.window.config, seed=self.seed)
         except UnknownArchitecture as error:
             raise TrainingError(str(error)) from error
 
     def _new_encoder(self, config: Config) -> NnueBatcher:
-        return NnueBatcher(config, policy=self.network.shape.policy > 0)
+        own = self.window.config
+        rows = None if own.shape == config.shape else nnue_rows(own, config)
+        return NnueBatcher(config, policy=self.network.shape.policy > 0, rows=rows)
 
     def _losses(self, network: nnue.Nnue, sampled: Sampled) -> Losses:
+        network.seats = sampled.config.seats
         logits, values = network(*sampled.batch)
         weight, policy = self.settings.value_weight, network.shape.policy > 0
         return losses(logits, values, sampled, weight, policy=policy)

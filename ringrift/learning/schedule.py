@@ -1,6 +1,7 @@
 """How long a training is, and its learning rate by step."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from ringrift.events.settings import TrainingSettings
@@ -12,6 +13,15 @@ RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
 def steps_for(settings: TrainingSettings, samples: int) -> int:
     """Return the number of gradient steps of a training on `samples` samples, at least 1."""
     return max(1, round(settings.epochs * samples / settings.batch))
+
+
+def turns(steps: Sequence[int]) -> list[tuple[int, int]]:
+    """Return for each step of a training on several windows, with so many steps each, its window
+    and its number among the steps of that window. The steps of each are spread evenly."""
+    order = sorted(
+        ((at + 1) / count, window, at) for window, count in enumerate(steps) for at in range(count)
+    )
+    return [(window, at) for _, window, at in order]
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:

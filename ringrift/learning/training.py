@@ -23,7 +23,7 @@ from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, soften
-from ringrift.learning.schedule import learning_rate, steps_for
+from ringrift.learning.schedule import learning_rate, steps_for, turns
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
@@ -56,7 +56,7 @@ class Trainer(ABC):
         settings: TrainingSettings,
         *,
         seed: int,
-        steps: int | None = None,
+        steps: int | Sequence[int] | None = None,
         start: bytes | None = None,
         teacher: bytes | None = None,
         others: Sequence[Window] = (),
@@ -73,7 +73,8 @@ class Trainer(ABC):
         `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the
         search's root value in the value target; the default is `ROOT_VALUE_MIX`.
 
-        `others` are windows of other configs, whose network then plays all of them.
+        `others` are windows of other configs, whose network then plays all of them. `steps` are
+        those of each window, or of all in equal parts; by default they follow from the settings.
 
         Each of several `replicas` computes a share of every batch in its own thread. They
         synchronise once per step, torch's own threads at every layer: 1,700 to 2,100 samples per
@@ -86,8 +87,14 @@ class Trainer(ABC):
         self.window, self.settings, self.seed = window, settings, seed
         self.windows = (window, *others)
         self.device = torch.device(device)
-        self.steps = steps or steps_for(settings, sum(map(len, self.windows)))
-        self.step = 0
+        if steps is None or isinstance(steps, int):
+            steps, count = (
+                steps or steps_for(settings, sum(map(len, self.windows))),
+                1 + len(others),
+            )
+            steps = [(steps + count - 1 - turn) // count for turn in range(count)]
+        self._turns = turns(steps)
+        self.steps, self.step = len(self._turns), 0
         self._pieces = 1  # batches are split into this many pieces to fit into GPU memory
         self._validation_batch = VALIDATION_BATCH
         self._state = State(
@@ -287,7 +294,7 @@ class Trainer(ABC):
         replica, parts = self._replicas[part], len(self._replicas)
         replica.zero_grad(set_to_none=True)
         weight, sums = 0.0, torch.zeros(3, dtype=torch.float64)
-        step, turn = divmod(self.step, len(self.windows))
+        turn, step = self._turns[self.step]
         sampler = (self.samplers, *self._others)[turn][part]
         for piece in range(pieces):
             sampled = sampler.at(step, part + piece * parts, pieces * parts)

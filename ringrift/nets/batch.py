@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ringrift.nets.arrays import Codes, Floats, Int16s, Int64s, States
 from ringrift.nets.bags import ROLES, Bags, fill_bags, rows_max
+from ringrift.nets.boards import NnueRows
 from ringrift.nets.encoding import GLOBALS, PLANES, encode_batch
 from ringrift.nets.features import FEATURES, threats_of_batch
 from ringrift.nets.nnue import features as nf
@@ -157,9 +158,10 @@ class NnueBatch(NamedTuple):
 class NnueBatcher:
     """Encodes positions of one config; the next call overwrites the bags of a batch."""
 
-    def __init__(self, config: Config, *, policy: bool) -> None:
-        """With `policy`, batches include the bags of the moves."""
-        self.geometry, self._policy = geometry(config), policy
+    def __init__(self, config: Config, *, policy: bool, rows: NnueRows | None = None) -> None:
+        """With `policy`, batches include the bags of the moves. `rows` are those of a network of
+        another board."""
+        self.geometry, self._policy, self._rows = geometry(config), policy, rows
         self._bags = BagEncoder(self.geometry, grid_tables(config))
         self._places, self._axes = symmetric_places(config)
         self._cells = np.zeros(self.geometry.n_cells, np.int32)
@@ -178,8 +180,11 @@ class NnueBatcher:
         globals_ = np.zeros((lists, nf.GLOBALS), np.int16)
         place = self._places, self._axes, chosen
         nf.collect(geo, states, *place, self._cells, self._indices, starts, globals_)
+        features = self._indices[: starts[-1]].astype(np.int64)
+        if self._rows:
+            features = self._rows.features[features]
         return NnueBatch(
-            torch.from_numpy(self._indices[: starts[-1]].astype(np.int64)),
+            torch.from_numpy(features),
             torch.from_numpy(starts),
             torch.from_numpy(globals_.astype(np.float32) / np.float32(nf.GLOBAL_ONE)),
             self.bags(states, codes, offsets, chosen),
@@ -192,4 +197,6 @@ class NnueBatcher:
             return Bags(none.long(), zeros, none, zeros[1:], zeros[1:])
         bags = self._bags.encode(states, codes, offsets, symmetry)
         bags.rows.remainder_(self.geometry.width**2 * ROLES)  # to rows of one position
+        if self._rows:
+            bags.rows.copy_(torch.from_numpy(self._rows.roles[bags.rows.numpy()]))
         return bags

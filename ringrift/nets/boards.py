@@ -9,7 +9,8 @@ another board are taken from the cell at the same place of the board, measured i
 width."""
 
 import math
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +79,31 @@ def _without_corners(array: NDArray[Any]) -> NDArray[Any]:
 def _of_other_cells(weights: Arrays, source: Config, target: Config) -> Arrays:
     """The weights of an NNUE with the rows of the cells of `target`; those of `roles`, by cell of
     the grid, are zero off the board."""
-    nearest, found = nearest_cells(source, target), dict(weights)
-    first = weights["first.weight"]
-    rows = first.reshape(len(source.shape.cells), LEVELS, first.shape[1])
-    found["first.weight"] = np.ascontiguousarray(rows[nearest].reshape(-1, first.shape[1]))
+    rows, found = nnue_rows(source, target), dict(weights)
+    found["first.weight"] = np.ascontiguousarray(weights["first.weight"][rows.features])
     if "roles.weight" in weights:
         roles = weights["roles.weight"]
-        by_cell = roles.reshape(-1, ROLES, roles.shape[1])
-        shape = target.shape.width**2, ROLES, roles.shape[1]
-        moved = np.zeros(shape, roles.dtype)
-        moved[_grid(target)] = by_cell[_grid(source)[nearest]]
-        found["roles.weight"] = moved.reshape(-1, roles.shape[1])
+        on_board = np.repeat(np.isin(np.arange(target.shape.width**2), _grid(target)), ROLES)
+        found["roles.weight"] = np.where(on_board[:, None], roles[rows.roles], 0.0)
     return found
+
+
+class NnueRows(NamedTuple):
+    """For each row of an NNUE on one board, the row that it has on another; 0 off the board."""
+
+    features: Int64s
+    roles: Int64s
+
+
+@cache
+def nnue_rows(source: Config, target: Config) -> NnueRows:
+    """Return the rows of an NNUE of `source` by which it plays `target`, and learns from it."""
+    nearest = nearest_cells(source, target)
+    cells = np.zeros(target.shape.width**2, np.int64)
+    cells[_grid(target)] = _grid(source)[nearest]
+    return NnueRows(
+        *((at[:, None] * n + np.arange(n)).ravel() for at, n in ((nearest, LEVELS), (cells, ROLES)))
+    )
 
 
 def nearest_cells(source: Config, target: Config) -> Int64s:

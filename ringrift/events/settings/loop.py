@@ -105,8 +105,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     moves_left_weight: kinds.NonNegativeFloat = 0.0
     """weight of the auxiliary loss of the number of moves left"""
     init: tuple[kinds.ModelOfConfig, ...] = ()
-    """networks that the first training of a config starts from, such as `square8_4p=<digest>` of
-    one made by `ringrift model transfer`"""
+    """networks, of any config, that the first training of a config starts from, such as
+    `square8_4p=<digest>`"""
     adoption: bool = True
     """whether a config begins with the network of the other board of its kind, such as
     hexagonal_2p with that of hex8_2p, if that wins more than its fair share against the heuristic.

@@ -19,6 +19,7 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.read import settings_in_force
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint
+from ringrift.nets.nnue.network import NnueCheckpoint, build as build_nnue
 from ringrift.rules import Config
 from ringrift.tools.memory_log import MemoryLog
 
@@ -158,12 +159,10 @@ def network(config: str) -> bytes:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"training.init": "hex8_3p={}"}, "hex8_3p is v2-micro for hex8_2p; `ringrift model tran"),
-        ({"training.distill_from": "hex8_3p={}"}, "training.distill_from: the network of hex8_3p"),
         (
             {"training.init": "hex8_2p={}", "training.architecture": "v4"},
             "v2-micro for hex8_2p, but networks of v4 are trained",
-        ),
+        )
     ],
 )
 async def test_a_network_in_the_settings_must_fit(given: dict[str, str], text: str) -> None:
@@ -174,6 +173,19 @@ async def test_a_network_in_the_settings_must_fit(given: dict[str, str], text: s
         await apply_settings(log, chosen, "w")
     several = {"training.architectures": "v4,v2-micro", "training.init": f"hex8_2p={digest}"}
     assert await apply_settings(log, load(several), "w") == 1
+
+
+async def test_a_network_in_the_settings_may_be_of_another_config() -> None:
+    log = MemoryLog()
+    digest = await Blobs(log).put("models", network("hex8_2p"))
+    names = "init", "distill_from"
+    chosen = {f"training.{name}": f"square19_4p={digest}" for name in names}
+    assert await apply_settings(log, load(chosen), "w") == 1
+    small = Config.parse("hex8_2p")
+    data = NnueCheckpoint.save(build_nnue("nnue", small), architecture="nnue", config=small)
+    nnue = await Blobs(log).put("models", data)
+    with pytest.raises(CommandError, match=r"training\.init: nnue does not support hex8_3p"):
+        await apply_settings(log, load({"training.init": f"hex8_3p={nnue}"}), "w")
 
 
 async def test_a_damaged_network_in_the_settings_is_refused() -> None:

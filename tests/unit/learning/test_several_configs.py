@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from support.games import window_of
 from support.positions import arrays_of, random_positions
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning.families import NnueTrainer, TowerTrainer
 from ringrift.learning.models import model_of
+from ringrift.learning.schedule import turns
 from ringrift.learning.training_state import TrainingError
 from ringrift.learning.window import Window
-from ringrift.nets.batch import Batcher
+from ringrift.nets.batch import Batcher, NnueBatcher
 from ringrift.nets.boards import BOARD_WEIGHT, board_numbers
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.header import digest_of
+from ringrift.nets.nnue.network import NnueCheckpoint
 from ringrift.rules import Config
 from ringrift.rules.config import BOARDS
 
@@ -116,11 +119,56 @@ def test_board_numbers_differ_and_are_small() -> None:
     assert all(0.0 <= number <= 1.5 for numbers in found for number in numbers)
 
 
-def test_what_learns_from_one_config_only_says_so(
+def test_a_tower_on_several_configs_takes_no_teacher(
     windows: list[Window], trained: TowerTrainer
 ) -> None:
-    nnue = TrainingSettings(architecture="nnue_policy")
-    with pytest.raises(TrainingError, match="trained on one config"):
-        NnueTrainer(windows[0], nnue, seed=1, others=windows[1:])
     with pytest.raises(TrainingError, match="takes no teacher"):
         trainer_of(windows, teacher=trained.model())
+
+
+NNUE = replace(SETTINGS, architecture="nnue_policy")
+
+
+@pytest.fixture(scope="module")
+def nnue(windows: list[Window]) -> NnueTrainer:
+    trainer = NnueTrainer(windows[0], NNUE, seed=1, steps=6, others=windows[1:])
+    trainer.run()
+    return trainer
+
+
+@pytest.mark.parametrize("key", CONFIGS)
+def test_an_nnue_plays_each_config_as_it_learned_it(nnue: NnueTrainer, key: str) -> None:
+    config, positions = Config.parse(key), random_positions(key, count=3)
+    arrays = arrays_of(positions)
+    played = NnueCheckpoint.parse(nnue.model()).network(config)
+    with torch.inference_mode():
+        found = played(*NnueBatcher(config, policy=True).encode(*arrays))
+        learned = nnue.network(*_as_learned(nnue, config).encode(*arrays))
+    for one, other in zip(found, learned, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def _as_learned(nnue: NnueTrainer, config: Config) -> NnueBatcher:
+    nnue.network.seats = config.seats
+    encoder = nnue._new_encoder(config)
+    assert isinstance(encoder, NnueBatcher)
+    return encoder
+
+
+def test_an_nnue_learns_in_the_rows_of_its_first_board(
+    nnue: NnueTrainer, windows: list[Window]
+) -> None:
+    header = NnueCheckpoint.parse(nnue.model()).header
+    assert (header.config_key, header.configs) == (CONFIGS[0], CONFIGS)
+    fresh = NnueTrainer(windows[0], NNUE, seed=1, steps=1).network
+    assert nnue.network.first.weight.shape == fresh.first.weight.shape
+
+
+def test_each_window_has_the_steps_that_it_was_given(windows: list[Window]) -> None:
+    trainer = trainer_of(windows, steps=(6, 3, 1))
+    order = [window for window, _ in trainer._turns]
+    assert (trainer.steps, [order.count(n) for n in range(3)]) == (10, [6, 3, 1])
+    assert 1 in order[:4]  # spread evenly
+    assert [at for window, at in trainer._turns if window == 0] == [*range(6)]
+    assert turns((2, 2)) == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    trainer.run()
