@@ -15,9 +15,10 @@ table that the program itself uses.
 
 ## Choosing
 
-- Self-play: `gumbel`; with a GPU and thousands of games at once, `gpu_gumbel`. Only these two
-  produce policies to learn from. With an NNUE that has a policy head, `gumbel` stays inside
-  compiled code. An NNUE without one plays `minimax` or `maxn`, and learns values only.
+- Self-play: `gumbel`; with a GPU and thousands of games at once, `gpu_gumbel`. Only these two and
+  `puct`, a baseline for experiments, produce policies to learn from. With an NNUE that has a policy
+  head, `gumbel` stays inside compiled code. An NNUE without one plays `minimax` or `maxn`, and
+  learns values only.
 - The strongest play of a model with a policy: `gumbel`.
 - A fast evaluation without a policy (the heuristic, an NNUE): `minimax` with two seats, `brs` or
   `maxn` with more. `maxn` is exact about what every seat wants but considers every move; `brs`

@@ -33,4 +33,4 @@ def _model_of(data: bytes, digest: str, config: Config, threads: int | None) -> 
         torch.set_num_threads(threads)
     network = TowerCheckpoint.parse(data, digest=digest).network(config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Model(Evaluator(config, network, device=device).evaluate)
+    return Model(Evaluator(config, network, device=device).evaluate, gpu=device == "cuda")

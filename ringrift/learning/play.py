@@ -238,12 +238,7 @@ def usual_seat(
 
 
 def play_games(
-    ticket: SelfplayTicket,
-    settings: SelfplaySettings,
-    host: Host,
-    *,
-    model: Model | None = None,
-    harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
+    ticket: SelfplayTicket, settings: SelfplaySettings, host: Host, *, model: Model | None = None
 ) -> Iterator[GameCompleted]:
     """Play a self-play ticket, at most the harness's `lockstep` of games at once; yield each game
     when it ends.
@@ -257,8 +252,9 @@ def play_games(
         "noise_plies": settings.noise_plies,
     }
     same = usual_seat(config, plan, model, **options)
-    if same.harness == "gumbel" and harness != "gumbel":
-        same = seat(harness, model=plan.model, simulations=plan.simulations, **options)
+    if same.harness == "gumbel" and (harness := _harness(settings, model)) != "gumbel":
+        options |= {"simulations": plan.simulations}
+        same = seat(harness, model=plan.model, evaluator=same.evaluator, **options)
     player = player_of(config, same, model, host.threads)
     pie = settings.pie and config.seats == 2
     numbers = range(ticket.first_game, ticket.first_game + ticket.games)
@@ -280,7 +276,7 @@ def play_games(
         Start(game=f"{ticket.ticket}-{index}", players=everywhere, seed=seed, opening=opening)
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
-    batch, longest = min(ticket.games, HARNESSES[harness].lockstep), settings.max_moves
+    batch, longest = min(ticket.games, HARNESSES[same.harness].lockstep), settings.max_moves
     games = play_out(
         config, [player], starts, host, batch=batch, pie=pie, plies_max=longest, learn=True
     )
@@ -289,6 +285,14 @@ def play_games(
         yield game_fact(
             game, [same], host, origin="selfplay", ticket=ticket.ticket, version=version, pie=pie
         )
+
+
+def _harness(settings: SelfplaySettings, model: Model | None) -> str:
+    """Return the harness of a player with a policy: an NNUE does not run on a GPU."""
+    if settings.harness == "puct":
+        return "puct"
+    wide = settings.harness == "gpu_gumbel" or (model is not None and model.gpu)
+    return "gpu_gumbel" if wide and (model is None or model.nnue is None) else "gumbel"
 
 
 def _opening(seed: int, plies_max: int) -> Opening:

@@ -70,11 +70,13 @@ class Model:
     evaluate  values and logits for a batch of positions
     policy    whether its logits are a policy
     nnue      the weights of an NNUE, for compiled code; None for other networks
+    gpu       whether it runs on a GPU
     """
 
     evaluate: Evaluate
     policy: bool = True
     nnue: "Weights | None" = None
+    gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,12 @@ HARNESSES: Final[Mapping[str, Harness]] = {
         policy=True,
         ladder=SIMULATIONS,
         lockstep=LOCKSTEP_GPU,
+    ),
+    "puct": Harness(
+        title="the search of AlphaZero: PUCT, noise at the root, visits as the policy; a baseline",
+        evaluators=("network", "nnue", "heuristic"),
+        policy=True,
+        ladder=SIMULATIONS,
     ),
     "minimax": Harness(
         title="alpha-beta with iterative deepening and a transposition table, for fast evaluators",
@@ -271,6 +279,7 @@ def _made(config: Config, name: str, setup: Setup) -> Explainer:
             simulations=budget,
             considered=root_moves(setup.considered, budget),
             nnue=nnue,
+            puct=name == "puct",
             threads=threads,
         )
         if name == "heuristic":

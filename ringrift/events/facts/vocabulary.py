@@ -40,6 +40,7 @@ else:  # checking a choice is ten times as fast as a pattern, which took half of
 Harness = Literal[
     "gumbel",
     "gpu_gumbel",
+    "puct",
     "minimax",
     "maxn",
     "brs",

@@ -34,6 +34,10 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     position low on a CPU"""
     simulations: kinds.Simulations = 32
     """search budget per decision"""
+    harness: Literal["usual", "gpu_gumbel", "puct"] = "usual"
+    """`usual`: Gumbel search, with a GPU and a network that runs on it in wide lockstep
+    (`gpu_gumbel`). `puct` is the search of AlphaZero, with noise, samples and targets of its own,
+    as a baseline of experiments; it needs about 600 simulations"""
     budget: Literal["fixed", "tiers"] = "fixed"
     """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
     G14.12); needs accelerators"""

@@ -224,6 +224,14 @@ def find_best(f: Forest, node: Index) -> None:
 
 
 @compiled
+def edge_value(f: Forest, edge: int, seat: int) -> float:
+    """Q of a visited edge for `seat`: reward on the edge + keep * mean value behind it."""
+    child = f.edge[edge].child
+    keep = np.float64(f.node[child].keep)
+    return np.float64(f.reward[child, seat]) + keep * np.float64(f.mean[child, seat])
+
+
+@compiled
 def backup(f: Forest, node: Index) -> None:
     """Carry the evaluation of `node` up to the root: v <- reward + keep * v on each edge, into the
     mean of each node on the way, with one more visit."""

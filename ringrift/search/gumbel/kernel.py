@@ -32,6 +32,7 @@ from ringrift.search.gumbel.forest import (
     set_logits,
 )
 from ringrift.search.gumbel.games import Games, Plan, tree_of
+from ringrift.search.gumbel.puct import GUMBEL, NOISY_PUCT, add_noise, pick
 from ringrift.search.gumbel.selection import best_edge, improved_policy, next_leaf
 from ringrift.search.heuristic import evaluate
 from ringrift.search.splitmix import gumbel_noise, mix
@@ -141,8 +142,11 @@ def grow(f: Forest, plan: Plan, d: Games, game: int, node: int, root: bool) -> b
     logits = d.logits[game, :count]
     if root:
         key = mix(d.seeds[game], i64(s[U(la.PLY)]))
+        kind, noisy = plan.settings.kind, d.scale[game] > 0.0 and plan.settings.kind == GUMBEL
+        if kind == NOISY_PUCT:
+            add_noise(logits, d.noise, key)
         for i in range(count):
-            d.noise[i] = d.scale[game] * gumbel_noise(key, i) if d.scale[game] > 0.0 else 0.0
+            d.noise[i] = d.scale[game] * gumbel_noise(key, i) if noisy else 0.0
         if plant(f, tree, mover, logits, d.seat_values, d.noise[:count], False) == NONE:
             return False
     else:
@@ -185,6 +189,8 @@ def finish_search(f: Forest, plan: Plan, d: Games, game: int) -> None:
     for seat in range(1, d.values.shape[1] + 1):
         d.values[game, seat - 1] = f.mean[root, person_of(s, seat)]
     edge = i64(best_edge(f, plan.settings, tree))
+    if d.scale[game] > 0.0 and plan.settings.kind != GUMBEL:
+        edge = i64(pick(f, root, mix(d.seeds[game], i64(s[U(la.PLY)]))))
     d.best[game] = d.edge_move[edge]
     d.nodes[game] = f.game[tree].node_count - 1
     principal_line(f, d, edge, game)

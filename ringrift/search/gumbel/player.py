@@ -16,6 +16,7 @@ from ringrift.search.arrays import Floats, Seeds, States
 from ringrift.search.gumbel import kernel
 from ringrift.search.gumbel.forest import NONE, clear, new_forest, with_edges
 from ringrift.search.gumbel.games import LINE_MOVES_MAX, Plan, new_games, tree_of
+from ringrift.search.gumbel.puct import GUMBEL, NOISY_PUCT, PUCT
 from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Candidates, Decision
@@ -37,6 +38,8 @@ class GumbelSearch(Search):
     lookahead    heuristic only: root logits are this times the value after each move; 0: equal
                  logits
     nnue         the weights for the evaluator NNUE
+    puct         AlphaZero's search instead: moves are sampled by visits, and all roots have
+                 Dirichlet noise if `noise_plies` is not 0
     """
 
     simulations: int = 1
@@ -44,6 +47,7 @@ class GumbelSearch(Search):
     noise_plies: int = 1 << 30
     lookahead: float = 0.0
     nnue: Weights | None = None
+    puct: bool = False
     threads: int = 1
 
     @property
@@ -53,7 +57,9 @@ class GumbelSearch(Search):
     def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> "_Chunk":
         if (evaluator == NNUE) != (self.nnue is not None):
             raise ValueError("the evaluator NNUE needs weights, others take none")
-        return _Chunk(g, room, Plan(evaluator, Settings(), self.lookahead), self, weights)
+        kind = (NOISY_PUCT if self.noise_plies else PUCT) if self.puct else GUMBEL
+        plan = Plan(evaluator, Settings(kind=kind), self.lookahead)
+        return _Chunk(g, room, plan, self, weights)
 
 
 class _Chunk(Chunk):

@@ -11,7 +11,18 @@ import numpy as np
 from ringrift.rules.compile import i64
 from ringrift.search.arrays import Floats, Index, Ints
 from ringrift.search.compile import compiled
-from ringrift.search.gumbel.forest import NONE, UNRANKED, UNSCORED, Forest, backup, find_best, rank
+from ringrift.search.gumbel import puct
+from ringrift.search.gumbel.forest import (
+    NONE,
+    UNRANKED,
+    UNSCORED,
+    Forest,
+    backup,
+    edge_value,
+    find_best,
+    rank,
+)
+from ringrift.search.gumbel.puct import GUMBEL, NOISY_PUCT, UNVISITED_REDUCTION
 
 DEPTH_UNLIMITED: Final = 1 << 30
 LOW_SCORE: Final = -1e9  # least score of a root edge, as in mctx
@@ -29,6 +40,7 @@ class Settings(NamedTuple):
     mixed      complete with the mix of the node's value and its visited children, instead of the
                value alone
     depth_max  nodes at this depth are evaluated but not descended from
+    kind       GUMBEL, or PUCT or NOISY_PUCT, for which the other settings do not matter
     """
 
     value_scale: float = 0.1
@@ -36,6 +48,7 @@ class Settings(NamedTuple):
     rescale: bool = True
     mixed: bool = True
     depth_max: int = DEPTH_UNLIMITED
+    kind: int = GUMBEL
 
 
 def considered_visits(considered: int, simulations: int) -> Ints:
@@ -68,14 +81,6 @@ def considered_table(considered_max: int, simulations: int) -> Ints:
     table = np.stack(rows)
     table.setflags(write=False)
     return table
-
-
-@compiled
-def edge_value(f: Forest, edge: int, seat: int) -> float:
-    """Q of a visited edge for `seat`: reward on the edge + keep * mean value behind it."""
-    child = f.edge[edge].child
-    keep = np.float64(f.node[child].keep)
-    return np.float64(f.reward[child, seat]) + keep * np.float64(f.mean[child, seat])
 
 
 @compiled
@@ -186,8 +191,11 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     completes the simulation, and NONE is returned. UNSCORED: leaf_node needs logits first."""
     node: Index = game * f.stride
     depth = 0
-    row = min(considered.shape[0] - 1, f.node[node].edge_count)
-    edge = _best_root_edge(f, s, node, i64(considered[row, f.node[node].visits - 1]))
+    if s.kind == GUMBEL:
+        row = min(considered.shape[0] - 1, f.node[node].edge_count)
+        edge = _best_root_edge(f, s, node, i64(considered[row, f.node[node].visits - 1]))
+    else:
+        edge = puct.select(f, node, 0.0 if s.kind == NOISY_PUCT else UNVISITED_REDUCTION)
     while True:
         child = i64(f.edge[edge].child)
         depth += 1
@@ -204,7 +212,10 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
             f.game[game].leaf_node = node
             f.game[game].leaf_edge = UNSCORED
             return UNSCORED
-        edge = select_inner(f, s, node)
+        if s.kind == GUMBEL:
+            edge = select_inner(f, s, node)
+        else:
+            edge = puct.select(f, node, UNVISITED_REDUCTION)
 
 
 @compiled
@@ -237,8 +248,11 @@ def best_edge(f: Forest, s: Settings, game: int) -> int:
 @compiled
 def improved_policy(f: Forest, s: Settings, game: int, out: Floats) -> None:
     """Write the policy target of the root, softmax(logit + sigma(completed Q)) without noise, to
-    out (K,) (equation 11)."""
+    out (K,) (equation 11); with PUCT the share of visits."""
     root = game * f.stride
+    if s.kind != GUMBEL:
+        puct.visit_shares(f, root, out)
+        return
     unvisited, scale, shift = completion(f, s, root)
     first, seat = f.node[root].first_edge, f.node[root].mover
     count, top, total = f.node[root].edge_count, -np.inf, 0.0

@@ -130,7 +130,7 @@ def _outcome(
     q = np.full(actions, np.nan, np.float32)
     for edge, action in enumerate(legal):
         if forest.edge[edge].child != NONE:
-            q[action] = se.edge_value(forest, edge, int(forest.node[0].mover))
+            q[action] = fo.edge_value(forest, edge, int(forest.node[0].mover))
     target = np.zeros(len(legal), np.float32)
     se.improved_policy(forest, settings, 0, target)
     policy = np.zeros(actions, np.float32)

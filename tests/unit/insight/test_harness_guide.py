@@ -38,6 +38,7 @@ def test_the_table_has_a_row_per_harness(capsys: pytest.CaptureFixture[str]) -> 
         "harness",
         "gumbel",
         "gpu_gumbel",
+        "puct",
         "minimax",
         "maxn",
         "brs",

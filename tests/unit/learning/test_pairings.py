@@ -58,6 +58,7 @@ def test_without_budgets_each_harness_plays_its_own_ladder() -> None:
     assert {one.harness for one, _ in pairings.ladder(HEX8)} == {
         "gumbel",
         "gpu_gumbel",
+        "puct",
         "minimax",
         "descent",
     }
@@ -90,6 +91,7 @@ def test_a_gauntlet_of_an_nnue_has_the_harnesses_of_its_kind() -> None:
         ("minimax", "nnue"),
         ("policy", "nnue"),
         ("gumbel", "nnue"),
+        ("puct", "nnue"),
     }
     assert players("hex8_3p", "nnue_mp") == {("maxn", "nnue"), ("brs", "nnue")}
     assert ("gumbel", "network") in players("hex8_2p", "v2-micro")

@@ -1,7 +1,6 @@
 """Self-play: every record replays, and a game depends only on its seed."""
 
 import dataclasses
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -259,10 +258,10 @@ def test_the_harness_sets_the_number_of_games_in_lockstep(monkeypatch: pytest.Mo
         return games
 
     host = Host(node="here", threads=1, width=width)
-    names: tuple[Literal["gumbel", "gpu_gumbel"], ...] = ("gumbel", "gpu_gumbel")
-    for harness in names:
+    for harness, chosen in (("gumbel", "usual"), ("gpu_gumbel", "gpu_gumbel")):
         asked.clear()
-        games = list(play_games(ticket("hex8_2p", 5), SETTINGS, host, harness=harness))
+        settings = msgspec.structs.replace(SETTINGS, harness=chosen)
+        games = list(play_games(ticket("hex8_2p", 5), settings, host))
         (name,) = {seat.participant for game in games for seat in game.seats}
         assert name.startswith(f"baseline:{harness}:s8-")
         assert {seat.harness for game in games for seat in game.seats} == {harness}
@@ -272,12 +271,36 @@ def test_the_harness_sets_the_number_of_games_in_lockstep(monkeypatch: pytest.Mo
     assert moves["gumbel"] == moves["gpu_gumbel"]
 
 
+def test_a_network_on_a_gpu_plays_in_wide_lockstep_by_default() -> None:
+    def flat(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
+
+    for gpu, harness in ((True, "gpu_gumbel"), (False, "gumbel")):
+        model = Model(flat, gpu=gpu)
+        (game,) = play_games(
+            ticket("hex8_2p", 1, model=DIGEST), SETTINGS, Host(node="n", threads=1), model=model
+        )
+        assert {seat.harness for seat in game.seats} == {harness}
+
+
+def test_the_baseline_of_alphazero_learns_from_shares_of_visits() -> None:
+    settings = msgspec.structs.replace(SETTINGS, harness="puct")
+    model = Model(never_called, nnue=random_nnue_policy("hex8_2p"))
+    games = list(
+        play_games(ticket("hex8_2p", 2, model=DIGEST), settings, Host(node="n"), model=model)
+    )
+    assert {(s.harness, s.evaluator) for game in games for s in game.seats} == {("puct", "nnue")}
+    visits = targets.decode(games[0].targets)[1][0].probabilities * 8
+    assert np.abs(visits - visits.round()).max() < 0.1  # of 8 simulations
+
+
+def never_called(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    raise AssertionError("no leaf leaves compiled code")
+
+
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
 def test_an_nnue_with_a_policy_plays_gumbel_search_inside_compiled_code(key: str) -> None:
-    def never(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
-        raise AssertionError("no leaf leaves compiled code")
-
-    model = Model(never, nnue=random_nnue_policy(key))
+    model = Model(never_called, nnue=random_nnue_policy(key))
     games = list(play_games(ticket(key, 4, model=DIGEST), SETTINGS, Host(node="n"), model=model))
     assert {(one.harness, one.evaluator) for game in games for one in game.seats} == {
         ("gumbel", "nnue")

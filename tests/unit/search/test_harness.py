@@ -39,6 +39,7 @@ GOOD = {
     "heuristic": Setup(evaluator="heuristic"),
     "random": Setup(evaluator="none"),
     "gpu_gumbel": Setup(evaluator="network", simulations=4, model=Model(flat)),
+    "puct": Setup(evaluator="network", simulations=4, model=Model(flat)),
     "minimax": Setup(evaluator="nnue", simulations=20, model=FLAT_NNUE),
     "maxn": Setup(evaluator="heuristic", simulations=20),
     "brs": Setup(evaluator="network", simulations=20, model=Model(flat_for_three)),
@@ -56,7 +57,7 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
         assert decision.move in position.legal_codes()
         assert decision.line[0] == decision.move
         assert (decision.nodes > 0) == (decision.depth > 0) == HARNESSES[name].searches
-    assert player.searches == (name in ("gumbel", "gpu_gumbel"))
+    assert player.searches == (name in ("gumbel", "gpu_gumbel", "puct"))
 
 
 @pytest.mark.parametrize(
@@ -139,14 +140,15 @@ def test_the_policy_plays_its_best_move_after_the_noisy_plies() -> None:
 
 
 def test_compatible_harnesses_of_each_kind_of_model() -> None:
-    everywhere = ("gumbel", "gpu_gumbel", "policy", "descent")
+    everywhere = ("gumbel", "gpu_gumbel", "puct", "policy", "descent")
     assert set(compatible("network", 2)) == {*everywhere, "minimax"}
     assert set(compatible("network", 4)) == {*everywhere, "maxn", "brs"}
     assert compatible("nnue", 2) == ("minimax",)
-    assert compatible("nnue_policy", 3) == ("gumbel", "maxn", "brs", "policy")
+    assert compatible("nnue_policy", 3) == ("gumbel", "puct", "maxn", "brs", "policy")
     assert set(compatible("none", 2)) == {
         "gumbel",
         "gpu_gumbel",
+        "puct",
         "minimax",
         "descent",
         "heuristic",
