@@ -9,6 +9,8 @@ COVERAGE_MIN := 97
 USE := echo 'to use ringrift in this shell: source $(VENV)/bin/activate'
 # tests of the pure rooms, which are measured for coverage
 PURE := tests/unit/deciders tests/unit/events
+# seconds after which a test that hangs fails and its threads are printed
+HANGS := --timeout 600
 # numerical tests, which run again with other instruction sets
 NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learning
 
@@ -24,12 +26,13 @@ test: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 ifndef ARGS
-	$(PYTEST) -n 2 --dist loadfile $(PURE) \
+	$(PYTEST) $(HANGS) -n 2 --dist loadfile $(PURE) \
 		--cov=ringrift.deciders --cov=ringrift.events --cov-report= --cov-fail-under=$(COVERAGE_MIN)
-	ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= $(PYTEST) -n 2 --dist loadfile $(NUMERICAL)
-	ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -n 2 --dist loadfile tests/unit/nets tests/unit/learning
+	ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= \
+		$(PYTEST) $(HANGS) -n 2 --dist loadfile $(NUMERICAL)
+	ATEN_CPU_CAPABILITY=avx2 $(PYTEST) $(HANGS) -n 2 --dist loadfile tests/unit/nets tests/unit/learning
 endif
-	$(PYTEST) -n 4 --dist loadfile $(or $(ARGS),$(addprefix --ignore=,$(PURE)))
+	$(PYTEST) -n 4 --dist loadfile $(or $(ARGS),$(HANGS) $(addprefix --ignore=,$(PURE)))
 
 chaos: $(READY)
 	$(PYTEST) tests/faults tests/adversary -m slow -s -rs $(ARGS)
