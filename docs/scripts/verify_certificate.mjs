@@ -9,7 +9,10 @@ import { readFileSync } from "node:fs";
 
 const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SPKI = Buffer.from("302a300506032b6570032100", "hex"); // the DER header of an Ed25519 key
-const SEAL = /,"author":"(U[A-Z2-7]{55})","signature":"([A-Za-z0-9_-]{86})"}$/;
+const BATCH = ',"batch":"([0-9]+)[.]([0-9]+)[.]([A-Za-z0-9_-]*)"';
+const SEAL = new RegExp(
+  `,"author":"(U[A-Z2-7]{55})"(?:${BATCH})?,"signature":"([A-Za-z0-9_-]{86})"}$`,
+);
 
 function sha256(...parts) {
   const hash = createHash("sha256");
@@ -21,14 +24,14 @@ function leafOf(item) {
   return sha256(Buffer.from([0]), Buffer.from(`${item.time_ns} ${item.subject}\n${item.body}`));
 }
 
-// RFC 9162, section 2.1.3.2
-function includes(leaf, index, size, path, root) {
-  if (!(index >= 0 && index < size)) return false;
+// The root to which a path leads, null if it cannot: RFC 9162, section 2.1.3.2
+function rootAbove(leaf, index, size, path) {
+  if (!(index >= 0 && index < size)) return null;
   const node = (left, right) => sha256(Buffer.from([1]), left, right);
   const half = (number) => Math.floor(number / 2);
   let [number, last, found] = [index, size - 1, leaf];
   for (const sibling of path) {
-    if (last === 0) return false;
+    if (last === 0) return null;
     if (number % 2 === 1 || number === last) {
       found = node(sibling, found);
       while (number % 2 === 0 && number !== 0) [number, last] = [half(number), half(last)];
@@ -37,7 +40,7 @@ function includes(leaf, index, size, path, root) {
     }
     [number, last] = [half(number), half(last)];
   }
-  return last === 0 && found.equals(root);
+  return last === 0 ? found : null;
 }
 
 function rawKey(text) {
@@ -50,11 +53,20 @@ function rawKey(text) {
 function authorOf(body) {
   const seal = SEAL.exec(body);
   if (!seal) return "";
-  const signed = Buffer.from(body.slice(0, body.lastIndexOf(',"signature":"')) + "}");
+  const [, author, number, size, siblings, signature] = seal;
+  const end = seal.index + `,"author":"${author}"`.length;
+  let signed = Buffer.from(body.slice(0, end) + "}");
+  if (number !== undefined) {
+    const joined = Buffer.from(siblings, "base64url");
+    const path = Array.from({ length: joined.length / 32 }, (_, at) => joined.subarray(32 * at, 32 * at + 32));
+    const root = rootAbove(sha256(Buffer.from([0]), signed), Number(number), Number(size), path);
+    if (root === null) return "";
+    signed = Buffer.from(`{"batch":"${root.toString("hex")}","size":${size}}`);
+  }
   const key = createPublicKey({
-    key: Buffer.concat([SPKI, rawKey(seal[1])]), format: "der", type: "spki",
+    key: Buffer.concat([SPKI, rawKey(author)]), format: "der", type: "spki",
   });
-  return verify(null, signed, key, Buffer.from(seal[2], "base64url")) ? seal[1] : "";
+  return verify(null, signed, key, Buffer.from(signature, "base64url")) ? author : "";
 }
 
 function isOf(event, kind, fields) {
@@ -71,7 +83,7 @@ function check(certificate, keys) {
   if (certificate.format !== "ringrift.certificate.v1") fail(`format ${certificate.format}`);
   for (const item of certificate.events) {
     const path = item.proof.map((text) => Buffer.from(text, "hex"));
-    if (!includes(leafOf(item), item.seq - 1, size, path, Buffer.from(root, "hex"))) {
+    if (!rootAbove(leafOf(item), item.seq - 1, size, path)?.equals(Buffer.from(root, "hex"))) {
       fail(`EVENTS/${item.seq} is not in the tree`);
     }
     if (JSON.parse(item.body).subject !== item.subject) fail(`EVENTS/${item.seq}: its subject`);

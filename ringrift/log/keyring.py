@@ -54,6 +54,13 @@ class Standing(Struct, frozen=True):
     rights: Mapping[str, RoleRightsDefined] = {}
     """by role"""
     required: bool = False
+    batches: bool = False
+    """whether all readers know signatures of batches; those of an earlier program do not"""
+
+    def signs_together(self, fact: Fact) -> bool:
+        """Whether a batch that begins with a fact may share a signature: not facts about keys,
+        which programs of all versions must read."""
+        return (self.batches or not self.required) and not isinstance(fact, TrustFact)
 
     def after(self, fact: TrustFact) -> "Standing":
         """The standing after a fact that counts."""
@@ -66,7 +73,7 @@ class Standing(Struct, frozen=True):
             case RoleRightsDefined():
                 return replace(self, rights={**self.rights, fact.role: fact})
             case SignaturesRequired():
-                return replace(self, required=True)
+                return replace(self, required=True, batches=fact.batches)
 
     def refusal(self, fact: Fact, meta: EventMeta, seal: Seal | None) -> str:
         """Why a fact does not count, empty if it does; the signature itself is not checked."""

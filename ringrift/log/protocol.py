@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ringrift.events import Draft, draft, encode
 from ringrift.events.facts import MessageIdTaken, PromotionAttested, TreeHeadRecorded
-from ringrift.events.sealing import Signer, sealed
+from ringrift.events.sealing import Signer, sealed_together
 from ringrift.log.entry import Entry
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored
 from ringrift.log.readable import Readable
@@ -115,7 +115,9 @@ class Log(Readable):
         for attempt in range(2, ID_TRIES_MAX + 2):
             bodies = [encode(item) for item in named]
             if self.signer is not None:
-                bodies = [sealed(body, self.signer) for body in bodies]
+                together = self.ring.standing.signs_together(named[0].event)
+                parts = [bodies] if together else [[body] for body in bodies]
+                bodies = [one for part in parts for one in sealed_together(part, self.signer)]
             try:
                 seqs = await self._append(stream, named, bodies, expect)
                 break

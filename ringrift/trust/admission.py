@@ -113,14 +113,14 @@ async def require_signatures(log: Log, why: str, *, anyway: bool = False) -> Non
     if not now.admitted:
         raise CommandError("no node is admitted: `ringrift node admit` comes first")
     _check_operator(now, _own(log))
-    if now.required:
+    if now.required and now.batches:
         raise CommandError("signatures are required already")
     refused = await _refused(log, now)
     if refused and not anyway:
         shown = "; ".join(refused[:SHOWN_MAX])
         remedy = "admit these nodes and restart their processes, or give --anyway"
         raise CommandError(f"{len(refused)} recent facts would not count: {shown}; {remedy}")
-    await _write(log, [SignaturesRequired(why=why)])
+    await _write(log, [SignaturesRequired(why=why, batches=True)])
 
 
 async def _refused(log: Log, now: Standing) -> list[str]:

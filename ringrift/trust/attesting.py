@@ -21,6 +21,7 @@ from ringrift.events.facts import (
     RegressionDetected,
     SettingsChanged,
 )
+from ringrift.events.merkle import Tree, includes
 from ringrift.events.sealing import seal_of
 from ringrift.log import read
 from ringrift.log.keyring import holds
@@ -38,7 +39,6 @@ from ringrift.trust.certificate import (
     signatures_needed,
 )
 from ringrift.trust.heads import HeadWriter, leaf_of, leaves
-from ringrift.trust.merkle import Tree, includes
 
 EVIDENCE = (
     *(ModelRegistered, ModelAdopted, EvaluationRequested, EvaluationScored),

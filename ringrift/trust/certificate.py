@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.errors import CommandError
+from ringrift.events.merkle import includes, leaf_hash
 from ringrift.events.sealing import seal_of
 from ringrift.log.keyring import holds
-from ringrift.trust.merkle import includes, leaf_hash
 
 FORMAT = "ringrift.certificate.v1"
 ROLLBACK = "ModelRolledBack"

@@ -18,6 +18,7 @@ from ringrift.events.facts import (
     IncumbentChanged,
     TreeHeadRecorded,
 )
+from ringrift.events.merkle import Frontier, leaf_hash
 from ringrift.events.registry import type_of
 from ringrift.log.entry import Entry, matches
 from ringrift.log.errors import LogRewound
@@ -25,7 +26,6 @@ from ringrift.log.keyring import Keyring
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.process import Process
-from ringrift.trust.merkle import Frontier, leaf_hash
 
 HEAD_SECONDS = 30.0
 """between two heads, if there was another event meanwhile"""

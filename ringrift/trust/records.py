@@ -61,7 +61,7 @@ async def trust(log: Log, current: Mapping[str, str | None]) -> Trust:
     admitted: dict[str, set[str]] = {}
     for one in (await standing(log)).admitted.values():
         admitted.setdefault(one.node, set()).update(one.roles)
-    required = await read.latest(log, SignaturesRequired)
+    required = [meta.position async for _, meta in read.facts(log, SignaturesRequired)]
     said: dict[str, dict[int, set[str]]] = {}
     async for fact, _ in read.facts(log, PromotionAttested):
         if fact.model == current.get(fact.config):
@@ -77,7 +77,7 @@ async def trust(log: Log, current: Mapping[str, str | None]) -> Trust:
         audited=dict(sorted(audited.items())),
         quarantined=dict(sorted((await quarantines_in_force(log)).items())),
         admitted={node: tuple(sorted(roles)) for node, roles in sorted(admitted.items())},
-        required_from=required.meta.position if required else None,
+        required_from=required[0] if required else None,
         attested={
             config: tuple(sorted(max(said.get(config, {0: set()}).items())[1]))
             for config, model in sorted(current.items())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ringrift.events import Recorded, UndecodableEvent, facts as f
-from ringrift.events.sealing import Seal, seal_of
+from ringrift.events.sealing import seal_of
 from ringrift.log import read
 from ringrift.log.keyring import is_signed
 from ringrift.log.protocol import Expect
@@ -40,7 +40,7 @@ class Statements:
         seal = seal_of(body) if place else None
         if seal is None or not is_signed(seal):
             return None
-        key, said = (seal.author, *place), _Said(recorded.meta.position, _content(seal), body)
+        key, said = (seal.author, *place), _Said(recorded.meta.position, _content(body), body)
         before = self._said.setdefault(key, said)
         while len(self._said) > STATEMENTS_MAX:
             del self._said[next(iter(self._said))]
@@ -65,9 +65,9 @@ class Statements:
         return (meta.id, f"by {meta.program}") if type(fact) in self._decided else ()
 
 
-def _content(seal: Seal) -> Any:
+def _content(body: bytes) -> Any:
     """What its author says; an attestation may be repeated with a proof."""
-    data = msgspec.json.decode(seal.signed).get("data")
+    data = msgspec.json.decode(body).get("data")
     return {name: value for name, value in data.items() if name != "proof"}
 
 

@@ -70,9 +70,13 @@ class PromotionDisputed(ConfigFact, subject="attestation.{config}.promotion-disp
 
 class SignaturesRequired(Fact, subject="trust.all.signatures-required"):
     """From now on, a fact counts only if an admitted node signed it whose role may write it;
-    earlier facts count as they are."""
+    earlier facts count as they are.
+
+    `batches` says that every reader knows signatures that the events of a batch share, which were
+    not known when these facts were first written; the newest of these facts decides."""
 
     why: Text
+    batches: bool = False
 
 
 class NodeAudit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,13 +1,17 @@
 """Cost of trust: signing, verifying and hashing events, appending and reading them signed, and
 playing games again."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from ringrift.events import draft, encode
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
-from ringrift.events.sealing import seal_of, sealed
+from ringrift.events.merkle import Tree, includes, leaf_hash
+from ringrift.events.sealing import seal_of, sealed, sealed_together
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning.play import Host, play_games
@@ -16,11 +20,12 @@ from ringrift.log import read
 from ringrift.log.identity import NodeKey
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.keyring import holds, is_signed, verify_in_parallel
+from ringrift.server.address import read_address
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
-from ringrift.tools.bench.log import BenchEvents, fresh_log
-from ringrift.trust.merkle import Tree, includes, leaf_hash
+from ringrift.tools.bench.log import BenchEvents, fresh_log, served
 
-EVENTS, BATCH, PROOFS = 2_000, 100, 1_000
+EVENTS, PROOFS = 2_000, 1_000
+BATCHES = (1, 10, 100)
 GAMES, SIMULATIONS = 32, 16
 
 
@@ -31,7 +36,7 @@ def _rate(work: Callable[[], int], clock: Callable[[], float] = time.process_tim
 
 
 async def benchmarks(scope: Scope) -> Benchmarks:
-    """All measurements: seconds are those of a core, except in parallel and for appending."""
+    """All measurements: seconds are those of a core, except in parallel."""
     key, source = NodeKey.new(), BenchEvents()
     bodies = [encode(item) for item in source.take(EVENTS)]
     seals = [seal for body in bodies if (seal := seal_of(sealed(body, key)))]
@@ -41,6 +46,10 @@ async def benchmarks(scope: Scope) -> Benchmarks:
 
     def sign() -> int:
         return sum(len(sealed(body, key)) > 0 for body in bodies)
+
+    def sign_together() -> int:
+        parts = [bodies[at : at + BATCHES[-1]] for at in range(0, EVENTS, BATCHES[-1])]
+        return sum(len(sealed_together(part, key)) for part in parts)
 
     def verify() -> int:
         return sum(map(holds, seals))
@@ -54,6 +63,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     per_second = "events/s"
     yield Benchmark("trust/encode", per_second, lambda: _rate(lambda: _encoded(source)))
     yield Benchmark("trust/sign", per_second, lambda: _rate(sign))
+    yield Benchmark("trust/sign batches", per_second, lambda: _rate(sign_together))
     yield Benchmark("trust/verify", per_second, lambda: _rate(verify))
     wall = time.perf_counter
     in_parallel = partial(_rate, lambda: sum(verify_in_parallel(seals)), wall)
@@ -67,15 +77,19 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     yield Benchmark("trust/play game again", "games/s", recount, warm_up=True)
     for name, signer in (("unsigned", None), ("signed", key)):
         async with fresh_log() as log:
-            await _append(log, source, signer)
+            await _append(log, source, signer, BATCHES[-1])
             run = partial(_read, log)
             yield Benchmark(f"trust/read {name}", per_second, run, warm_up=True)
     yield Ratio("trust/read signed", "trust/read unsigned")
-    async with fresh_log() as log:
-        for name, signer in (("unsigned", None), ("signed", key)):
-            run = partial(_append, log, source, signer)
-            yield Benchmark(f"trust/append {name}", per_second, run, warm_up=True)
-        yield Ratio("trust/append signed", "trust/append unsigned")
+    with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as data:
+        async with served(Path(data)) as log:
+            server = read_address(Path(data))
+            assert server is not None
+            for batch in BATCHES:
+                for name, signer in (("unsigned", None), ("signed", key)):
+                    run = partial(_append, log, source, signer, batch, server.pid)
+                    yield Benchmark(f"trust/append {batch} {name}", "us/event", run, warm_up=True)
+                yield Ratio(f"trust/append {batch} signed", f"trust/append {batch} unsigned")
 
 
 def _games() -> list[GameCompleted]:
@@ -116,11 +130,26 @@ def _encoded(source: BenchEvents) -> int:
     return len([encode(item) for item in source.take(EVENTS)])
 
 
-async def _append(log: JetStreamLog, source: BenchEvents, signer: NodeKey | None) -> float:
-    """Events a second in batches of `BATCH`, by the clock on the wall."""
+async def _append(
+    log: JetStreamLog,
+    source: BenchEvents,
+    signer: NodeKey | None,
+    batch: int,
+    server: int | None = None,
+) -> float:
+    """Microseconds of processor time an event, of this process and of that of the server."""
     log.signer = signer
-    batches = [source.take(BATCH) for _ in range(EVENTS // BATCH)]
-    start = time.perf_counter()
-    for batch in batches:
-        await log.append(batch)
-    return EVENTS / (time.perf_counter() - start)
+    batches = [source.take(batch) for _ in range(EVENTS // batch)]
+    start = _spent(server)
+    for one in batches:
+        await log.append(one)
+    return 1e6 * (_spent(server) - start) / EVENTS
+
+
+def _spent(server: int | None) -> float:
+    """Processor time so far, in seconds."""
+    if server is None:
+        return time.process_time()
+    user, system = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[11:13]
+    ticks = int(user) + int(system)
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")

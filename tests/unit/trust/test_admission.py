@@ -29,12 +29,13 @@ from ringrift.events.facts import (
     SegmentArchived,
     SelfplayFinished,
     SettingsChanged,
+    SignaturesRequired,
     StreamTrimmed,
     TickRecorded,
     TreeHeadRecorded,
 )
 from ringrift.events.registry import type_of
-from ringrift.events.sealing import seal_of, sealed
+from ringrift.events.sealing import seal_of, sealed, sealed_together
 from ringrift.events.settings import Settings
 from ringrift.log import read
 from ringrift.log.identity import NodeKey, find_key, make_key
@@ -125,6 +126,44 @@ def test_a_signature_holds_for_every_byte() -> None:
         found = seal_of(other)
         assert found is None or not is_signed(found), at
     assert seal_of(body) is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 100])
+def test_events_of_a_batch_share_a_signature_that_holds_for_each(size: int) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    bodies = [
+        encode(draft(finished(), cause=None, source="x@w1", time=moment, key=number))
+        for number in range(size)
+    ]
+    signed = sealed_together(bodies, WORKER)
+    seals = {seal for body in signed if (seal := seal_of(body))}
+    assert len(seals) == 1, "one verification is enough"
+    assert all(is_signed(seal) and seal.author == WORKER.key for seal in seals)
+    for body in signed[:2]:
+        for at in range(0, len(body), 7):
+            other = seal_of(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+            assert other is None or not is_signed(other), at
+
+
+async def test_programs_that_do_not_know_batches_get_a_signature_for_each(cluster: Cluster) -> None:
+    log, operator = cluster.log(WORKER), cluster.log(OPERATOR)
+
+    async def shared(key: str) -> bool:
+        events = [
+            draft(finished(), cause=None, source="selfplay@w1", key=f"{key}{n}") for n in "ab"
+        ]
+        await log.know(EVENTS, await log.tail(EVENTS))
+        seqs = await log.append(events)
+        assert {*seqs} <= {*await cluster.counted()}
+        bodies = [cluster.system.broker.stream(EVENTS).entries[seq].body for seq in seqs]
+        return len({seal.signature for body in bodies if (seal := seal_of(body))}) == 1
+
+    assert await shared("before any of them verifies")
+    earlier = SignaturesRequired(why="by a program that knew no batches")
+    await operator.append([draft(earlier, cause=None, source="ringrift", key="1")])
+    assert not await shared("among them")
+    await cluster.require()
+    assert await shared("all know batches")
 
 
 def test_a_public_key_has_a_checksum() -> None:

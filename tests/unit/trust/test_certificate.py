@@ -28,6 +28,7 @@ from ringrift.events.facts import (
     RegressionDetected,
     SettingsChanged,
 )
+from ringrift.events.merkle import Tree
 from ringrift.log import read
 from ringrift.log.identity import NodeKey
 from ringrift.runtime.process import Process
@@ -36,7 +37,6 @@ from ringrift.trust import certificate
 from ringrift.trust.attesting import Attestor, certify
 from ringrift.trust.certificate import Certificate, Finding, Key, Keys, Stored
 from ringrift.trust.heads import HeadWriter
-from ringrift.trust.merkle import Tree
 
 ROOT = Path(__file__).parents[3]
 SECOND = ROOT / "docs" / "scripts" / "verify_certificate.mjs"

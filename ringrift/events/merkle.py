@@ -58,6 +58,20 @@ def _joined(hashes: Sequence[bytes]) -> bytes:
     return root
 
 
+def root_and_paths(leaves: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+    """The root over some leaves, and for each the joined siblings on the way to it, as
+    `Tree.inclusion` finds them, several times as fast."""
+    levels = [list(leaves)]
+    while len(level := levels[-1]) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        levels.append([_node(*pair) for pair in pairs] + level[len(level) & ~1 :])
+    paths = [b""]
+    for level in reversed(levels[:-1]):
+        level.append(b"")  # the last node of a level may have no sibling
+        paths = [level[index ^ 1] + paths[index >> 1] for index in range(len(level) - 1)]
+    return levels[-1][0], paths
+
+
 class Tree:
     """A tree that proves what it contains, and that it only grew."""
 
@@ -135,14 +149,19 @@ def _check(holds: bool, otherwise: str) -> None:
 
 
 def includes(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether `path` proves that `leaf` is number `index` of the `size` leaves under `root` (RFC
-    9162, section 2.1.3.2)."""
+    """Whether `path` proves that `leaf` is number `index` of the `size` leaves under `root`."""
+    return root_above(leaf, index, size, path) == root
+
+
+def root_above(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root to which `path` leads from leaf number `index` of `size` (RFC 9162, section
+    2.1.3.2); None if it cannot be such a path."""
     if not 0 <= index < size:
-        return False
+        return None
     number, last, found = index, size - 1, leaf
     for sibling in path:
         if not last:
-            return False
+            return None
         if number & 1 or number == last:
             found = _node(sibling, found)
             while not number & 1 and number:
@@ -150,7 +169,7 @@ def includes(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
         else:
             found = _node(found, sibling)
         number, last = number >> 1, last >> 1
-    return not last and found == root
+    return None if last else found
 
 
 def extends(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:

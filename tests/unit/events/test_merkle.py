@@ -7,7 +7,15 @@ from hashlib import sha256
 
 import pytest
 
-from ringrift.trust.merkle import EMPTY_ROOT, Frontier, Tree, extends, includes, leaf_hash
+from ringrift.events.merkle import (
+    EMPTY_ROOT,
+    Frontier,
+    Tree,
+    extends,
+    includes,
+    leaf_hash,
+    root_and_paths,
+)
 
 # inputs and roots that implementations of certificate transparency are tested with
 # (certificate-transparency-go, `testonly/reference.go`), for the first 1 to 8 inputs
@@ -49,6 +57,14 @@ def test_the_roots_are_those_of_certificate_transparency(size: int) -> None:
     for leaf in LEAVES[:size]:
         frontier.append(leaf)
     assert Tree(LEAVES).root(size).hex() == frontier.root().hex() == ROOTS[size - 1]
+
+
+@pytest.mark.parametrize("size", range(1, SIZE_MAX))
+def test_all_paths_at_once_are_those_of_the_tree(size: int) -> None:
+    leaves = invented(size)
+    tree, (root, paths) = Tree(leaves), root_and_paths(leaves)
+    assert root == tree.root(size)
+    assert paths == [b"".join(tree.inclusion(index, size)) for index in range(size)]
 
 
 def test_the_empty_tree_has_the_hash_of_nothing() -> None:
