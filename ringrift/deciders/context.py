@@ -26,7 +26,7 @@ class Pauses(Struct, frozen=True):
 
     def stops(self, config: str, kind: str) -> bool:
         """Whether new work of `kind` for `config` must not be planned."""
-        return any(
+        return bool(self.paused) and any(
             scope in (config, "all") and what in (kind, "all") for scope, what in self.paused
         )
 

@@ -1,8 +1,6 @@
 """Shares of self-play between limits: a minimum and a cap for every config, quotas for boards and
 configs, and a limit for all starved configs together."""
 
-from bisect import bisect_left
-
 from ringrift.events.settings import SchedulingSettings
 
 PRIORITY_MIN = 0.01
@@ -79,15 +77,15 @@ def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Share
     if room <= total:
         return {name: most * total / room for name, most in high.items()}
 
-    def at(scale: float) -> Shares:
-        return {name: min(max(scale * value, low[name]), high[name]) for name, value in raw.items()}
-
     # the sum grows with s, piecewise linear between the scales at which a share leaves a limit
-    bends = sorted({limit[name] / value for limit in (low, high) for name, value in raw.items()})
-    last = bisect_left(bends, total, hi=len(bends) - 1, key=lambda scale: sum(at(scale).values()))
-    under, over = (bends[last - 1] if last else 0.0), bends[last]
-    before, after = sum(at(under).values()), sum(at(over).values())
-    scale = under + (over - under) * (total - before) / (after - before) if after > before else over
-    shares = at(scale)
+    bends = [(low[name] / value, value) for name, value in raw.items()]
+    bends += [(high[name] / value, -value) for name, value in raw.items()]
+    scale, slope, missing = 0.0, 0.0, total - sum(low.values())
+    for bend, change in sorted(bends):
+        if slope > 0.0 and slope * (bend - scale) >= missing:
+            scale += missing / slope
+            break
+        scale, missing, slope = bend, missing - slope * (bend - scale), slope + change
+    shares = {name: min(max(scale * value, low[name]), high[name]) for name, value in raw.items()}
     reached = sum(shares.values())  # `total` but for rounding
     return {name: share * total / reached for name, share in shares.items()}

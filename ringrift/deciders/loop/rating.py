@@ -7,6 +7,7 @@ no rating. Retracted games are subtracted, and those of their tickets that are s
 not count. The table is a pure function of the log: the same matches give the same bits."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace
@@ -23,6 +24,10 @@ then 529 points instead of infinite. For two players this is the Jeffreys prior,
 first-order bias of the maximum (Firth 1993); BayesElo (Coulom 2005) adds such draws as well. A
 prior on the strengths would move a network when others are measured; this one does so only by
 their games with it"""
+
+
+RANKINGS_KEPT = 16_384
+"""names of rankings that are kept apart: those of one config are taken apart after each match"""
 
 
 class Elo(Struct, frozen=True, kw_only=True):
@@ -181,6 +186,7 @@ def _counted(counts: dict[str, int], more: tuple[f.Ranking, ...], sign: int) -> 
     return found
 
 
+@lru_cache(maxsize=RANKINGS_KEPT)
 def _groups(ranking: str) -> plackett_luce.Ranking:
     *order, ranks = ranking.split(" ")
     pairs = zip(ranks.split(","), order, strict=True)

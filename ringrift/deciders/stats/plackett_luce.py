@@ -233,12 +233,13 @@ def _orders(
     orders."""
     weights: dict[tuple[int, ...], float] = {}
     for ranking, count in gathered.items():
-        strict = list(product(*(permutations(rank) for rank in ranking)))
+        shared = any(len(rank) > 1 for rank in ranking)
+        strict = list(product(*map(permutations, ranking))) if shared else [ranking]
         for order in strict:
             key = tuple(index[name] for rank in order for name in rank)
             weights[key] = weights.get(key, 0.0) + count / len(strict)
     if virtual_draws:
-        tables = ({index[name] for name in _names(ranking)} for ranking in gathered)
+        tables = {frozenset(index[name] for name in _names(ranking)) for ranking in gathered}
         for pair in {pair for seats in tables for pair in combinations(sorted(seats), 2)}:
             for key in (pair, pair[::-1]):
                 weights[key] = weights.get(key, 0.0) + virtual_draws / 2.0
@@ -276,8 +277,8 @@ def _require_finite(orders: _Orders, names: list[str]) -> None:
 def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray, FloatArray]:
     """Newton's method with bounded, halved steps on the concave log-likelihood, the last player
     fixed at 0: theta (P,) and its covariance (P, P)."""
-    theta, free = np.zeros(count), max(count - 1, 0)
-    gradient, information = _slopes(orders, theta, precision)
+    theta, free, places = np.zeros(count), max(count - 1, 0), _places(orders, count)
+    gradient, information = _slopes(orders, places, theta, precision)
     for _ in range(ITERATIONS_MAX):
         factors = eliminated(information[:free, :free])
         step = np.zeros(count)
@@ -292,7 +293,7 @@ def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray
         rising = float((gradient * step).sum())
         while True:
             trial = theta + step
-            gradient, information = _slopes(orders, trial, precision)
+            gradient, information = _slopes(orders, places, trial, precision)
             # beyond the maximum of the line the slope is negative; rounding hides it near the end
             if float((gradient * step).sum()) >= -0.5 * rising or np.abs(step).max() < 1e-6:
                 break
@@ -304,29 +305,43 @@ def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray
     )
 
 
-def _slopes(orders: _Orders, theta: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
-    """Gradient (P,) of the log-posterior, and the information (P, P), minus its second
-    derivative."""
+def _places(orders: _Orders, count: int) -> tuple[IntArray, IntArray]:
+    """Where the terms of `_slopes` belong: players of the gradient, and flat entries of the
+    information."""
+    gradient, information = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for players, _ in orders:
+        for place in range(players.shape[1] - 1):
+            left = players.T[place:]
+            gradient += [left[0], left.ravel()]
+            row = left[:, None] * count
+            pairs = np.concatenate((row + left[:, None], row + left), axis=1)
+            information.append(pairs.ravel())
+    return np.concatenate(gradient), np.concatenate(information)
+
+
+def _slopes(
+    orders: _Orders, places: tuple[IntArray, IntArray], theta: FloatArray, precision: float
+) -> tuple[FloatArray, FloatArray]:
+    """Gradient (P,) of the log-posterior, and the information (P, P), minus its second derivative.
+    Terms are added in the order of `places`."""
     count = len(theta)
-    gradient = -precision * (theta - theta.mean()) if count else theta
-    information = np.full((count, count), -precision / max(count, 1))
+    of_gradient, of_information = [np.zeros(0)], [np.zeros(0)]
     for players, weight in orders:
-        seats = players.shape[1]
-        strength = theta[players]
-        for place in range(seats - 1):
-            rest = strength[:, place:]
-            odds = exp(rest - rest.max(axis=1, keepdims=True))
-            share = odds / odds.sum(axis=1, keepdims=True)
-            np.add.at(gradient, players[:, place], weight)
-            for i in range(seats - place):
-                left = players[:, place + i]
-                np.add.at(gradient, left, -weight * share[:, i])
-                np.add.at(information, (left, left), weight * share[:, i])
-                for j in range(seats - place):
-                    right = players[:, place + j]
-                    np.add.at(information, (left, right), -weight * share[:, i] * share[:, j])
-    diagonal = np.arange(count)
-    information[diagonal, diagonal] += precision
+        strength = theta[players.T]
+        for place in range(len(strength) - 1):
+            rest = strength[place:]
+            odds = exp(rest - rest.max(axis=0))
+            share = odds / odds.sum(axis=0)
+            drawn = weight * share
+            of_gradient += [weight, -drawn.ravel()]
+            terms = np.concatenate((drawn[:, None], -drawn[:, None] * share), axis=1)
+            of_information.append(terms.ravel())
+    gradient = np.bincount(places[0], np.concatenate(of_gradient), count).astype(np.float64)
+    flat = np.bincount(places[1], np.concatenate(of_information), count * count)
+    information = flat.astype(np.float64).reshape(count, count)
+    if precision:
+        gradient = gradient - precision * (theta - theta.mean())
+        information = information - precision / count + precision * np.eye(count)
     return gradient, information
 
 

@@ -32,10 +32,10 @@ def eliminated(matrix: FloatArray) -> Factors:
     work, factors = matrix.copy(), []
     for row in range(len(work)):
         pivot = float(work[row, row])
-        rows = row + 1 + np.flatnonzero(work[row + 1 :, row])
+        rows = row + 1 + work[row + 1 :, row].nonzero()[0]
         column = work[rows, row]
         multipliers = column / pivot
-        work[np.ix_(rows, rows)] -= multipliers[:, None] * column
+        work[rows[:, None], rows] -= multipliers[:, None] * column
         factors.append((rows, multipliers, pivot))
     return factors
 
