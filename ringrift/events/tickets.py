@@ -99,7 +99,9 @@ def subject_of(ticket: Ticket, priority: int | None = None) -> str:
 
 def priority_of(ticket: Ticket) -> int:
     """Priority of a ticket until it is escalated."""
-    return SPARE if isinstance(ticket, SelfplayTicket) and ticket.plan.spare else USUAL
+    if isinstance(ticket, SelfplayTicket) and ticket.plan.spare and not ticket.plan.owed:
+        return SPARE
+    return USUAL
 
 
 def import_ticket(position: str) -> str:

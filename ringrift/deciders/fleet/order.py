@@ -39,6 +39,7 @@ SAMPLE_SECONDS = {"square8": 1 / 3000, "hex8": 1 / 3000, "square19": 1 / 150, "h
 """of two cores, for one pass, until a training of the config was timed"""
 TICKET_SECONDS_MAX = 6 * 3600.0
 """of a finished ticket: a worker that claims more must not keep its config from work"""
+ANY_NODE = ""
 OVERDUE_SECONDS, OVERDUE_FACTOR = 120.0, 4.0
 """after this time and this many times the longest prediction, an offered ticket is counted no more:
 it failed and waits to be tried again, or its workers are gone"""
@@ -66,6 +67,8 @@ class Order:
         self._lines = defaultdict[Line, Turns](Turns)
         self._counted = defaultdict[Line, set[str]](set)
         self._seconds: dict[tuple[str, str], Spread] = {}
+        self._slowness: dict[tuple[str, str], Spread] = {}
+        """seconds of a node, and of any, for a kind of ticket, relative to those predicted"""
         self._shares: dict[str, float] = {}
         self._processes: dict[str, dict[str, int]] = {}
         self._assigned: dict[str, f.WorkKinds] = {}
@@ -109,7 +112,7 @@ class Order:
         """Note that a ticket is on the queue, even if it is not its turn."""
         line = _line(ticket)
         self._lines[line].leave(config_of(ticket), ticket.ticket)
-        seconds = self._predicted(ticket.ticket)
+        seconds = self._predicted(ticket)
         self.offered.setdefault(ticket.ticket, Offered(line, seconds, now))
         self._counted[line].add(ticket.ticket)
 
@@ -135,7 +138,7 @@ class Order:
             most = workers + max(workers // WAITING_SHARE, 1)
             may = partial(self._may, kind)
             while len(counted) < most:
-                name = turns.take(self._predicted, self._share, may)
+                name = turns.take(self._predicted_of, self._share, may)
                 if name is None:
                     break
                 ticket = self.outstanding[name]
@@ -148,8 +151,10 @@ class Order:
     def _share(self, config: str) -> float:
         return self._shares.get(config, 1.0)
 
-    def _predicted(self, name: str) -> float:
-        ticket = self.outstanding[name]
+    def _predicted_of(self, name: str) -> float:
+        return self._predicted(self.outstanding[name])
+
+    def _predicted(self, ticket: Ticket) -> float:
         config, training = config_of(ticket), isinstance(ticket, tickets.TrainingTicket)
         prior = (SAMPLE_SECONDS if training else GAME_SECONDS)[config.partition("_")[0]]
         known = self._seconds.get((kind_of(ticket), config))
@@ -160,7 +165,8 @@ class Order:
         if ticket is None:
             return
         line, config = _line(ticket), config_of(ticket)
-        seconds = min(_seconds_of(fact), TICKET_SECONDS_MAX)
+        node = "" if isinstance(fact, f.TrainingTimedOut) else fact.node
+        seconds = self._usual(ticket, node, min(_seconds_of(fact), TICKET_SECONDS_MAX))
         turns = self._lines[line]
         turns.leave(config, fact.ticket)
         self._counted[line].discard(fact.ticket)
@@ -170,6 +176,19 @@ class Order:
         if seconds > 0.0 and units > 0.0:
             key = kind_of(ticket), config
             self._seconds[key] = self._seconds.get(key, Spread()).after(seconds / units)
+
+    def _usual(self, ticket: Ticket, node: str, seconds: float) -> float:
+        """The seconds of a ticket, had a usual node done it: one that a slow node happened to take
+        must not keep its config from work for hours."""
+        predicted, kind = self._predicted(ticket), kind_of(ticket)
+        if seconds <= 0.0 or predicted <= 0.0:
+            return seconds
+        of_node, of_all = (
+            self._slowness.get((name, kind), Spread()).after(seconds / predicted)
+            for name in (node, ANY_NODE)
+        )
+        self._slowness |= {(node, kind): of_node, (ANY_NODE, kind): of_all}
+        return seconds * of_all.mean / of_node.mean
 
     def _recount(self) -> None:
         """Count the offered tickets that no pause stops."""

@@ -9,10 +9,12 @@ generation plays on.
 Exploration and allocation reach the next plan: plies with noise follow the boost of the config, and
 the number of games its share.
 
-On a fleet of registered nodes, tickets are as large as these nodes should have them. When fewer
-tickets wait than nodes play, spare games are planned, which no generation waits for. They go to the
-config furthest behind its share, counted in plans of its own (deficit round robin, Shreedhar and
-Varghese 1995), are played by its current network and train the next one.
+On a fleet of registered nodes, tickets are as large as these nodes should have them. A config that
+is behind its share, counted in seconds of nodes (deficit round robin, Shreedhar and Varghese 1995),
+and has too few tickets for it gets spare games, which no generation waits for: else the games of
+large boards took the time of configs that are trained and measured. When fewer tickets wait than
+nodes play, the config furthest behind gets some too. The current network plays them, and the next
+one is trained on them.
 
 Elsewhere the tickets of a plan shrink towards its end (guided self-scheduling, Polychronopoulos and
 Kuck 1987), and each config plays spare games ahead with its current network while it is trained and
@@ -39,8 +41,7 @@ from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
 
 WAITING_A_NODE = 2
-"""tickets per playing node, one in hand and one waiting; with fewer, spare games are planned, a
-ticket for each node"""
+"""tickets per playing node, one in hand and one waiting; with fewer, spare games are planned"""
 WAITING_MAX = 300
 """so that tickets of all kinds do not fill the queue of 1,000 on a large fleet"""
 TICKET_GAMES_MIN = 8
@@ -55,9 +56,8 @@ PLAYERS = 2
 PLAYERS_MAX = 256
 TICKET_FACTOR_MAX = 4
 """times the usual size: a larger batch gains nothing"""
-CREDIT_PLANS_MAX = 4
-"""largest spare plans that a config may be owed, or owe: a plan has a hundredth of the games where
-they take long, and must not cancel what others are owed"""
+CREDIT_TICKETS_MAX = 4
+"""tickets of each playing node that a config may be owed, or owe"""
 
 
 class Play(Struct, frozen=True, kw_only=True):
@@ -79,8 +79,7 @@ class Play(Struct, frozen=True, kw_only=True):
     again: bool = False
     """a deadlock was broken, so the generation plays on"""
     credit: float = 0.0
-    """games due by its share, less those planned, at most `CREDIT_PLANS_MAX` of the largest spare
-    plans"""
+    """seconds of nodes due by its share, less those planned"""
     seconds: Spread = Spread()
     """of a game on a node"""
     timed: tuple[str, ...] = ()
@@ -148,17 +147,21 @@ def planned(item: Play, fact: f.SelfplayPlanned) -> Play:
 
 @DECIDER.evolves
 def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
-    """A config that gets games owes them to the others, by shares."""
+    """A config that gets games owes their time to the others, by shares."""
     if not state.players:
         return state
     settings, configs = context.settings, dict(state.configs)
-    plans = (spare_games(state, config, settings) for config in settings.configs)
-    most = float(CREDIT_PLANS_MAX * max(plans, default=0))
+    ticket = state.shortest_seconds
+    most = CREDIT_TICKETS_MAX * len(state.players) * ticket
+    timed = configs.get(fact.config, Play()).seconds
+    # a ticket of untimed games is taken to be as long as intended
+    a_game = timed.mean if timed.count else ticket / max(fact.games_per_ticket, 1)
+    seconds = min(fact.games * a_game, most)
     for config in settings.configs:
         item = configs.get(config, Play())
         share = state.shares.get(config, 1.0 / len(settings.configs))
-        credit = item.credit + share * fact.games
-        credit -= fact.games if config == fact.config else 0
+        credit = item.credit + share * seconds
+        credit -= seconds if config == fact.config else 0.0
         configs[config] = replace(item, credit=min(max(credit, -most), most))
     return replace(state, configs=configs)
 
@@ -191,11 +194,12 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
             games = _on_board(config, settings.selfplay.bootstrap_games, settings)
         purpose = ("selfplay", item.generation, item.plans)
         yield _plan(state, config, context, games, purpose)
-    spare = None if due else _spare(state, context)
-    if spare is not None:
-        item, games = state.configs[spare], spare_games(state, spare, settings)
-        purpose = ("spare", item.generation, item.progress.spare_planned)
-        yield _plan(state, spare, context, games, purpose)
+    if state.players:
+        if not due and (spare := _spare(state, context)) is not None:
+            item, games = state.configs[spare], spare_games(state, spare, settings)
+            purpose = ("spare", item.generation, item.progress.spare_planned)
+            yield _plan(state, spare, context, games, purpose)
+        return
     games = state.workers * min(TICKET_GAMES_LAST, settings.selfplay.games_per_ticket)
     for config, item in state.configs.items():
         if config not in due and _may_play_ahead(state, config, games, context):
@@ -207,7 +211,7 @@ def _may_play_ahead(state: Plays, config: str, games: int, context: Context) -> 
     """Whether a config of an unregistered machine plays games that no generation waits for: so few
     are left to be played that workers would idle, and a later generation may learn from them."""
     item, settings = state.configs[config], context.settings
-    if state.players or not item.plans or not _on(config, item, context):
+    if not item.plans or not _on(config, item, context):
         return False
     learned_at = item.generation + (2 if item.progress.training else 1)
     if settings.generations and learned_at > settings.generations:
@@ -238,6 +242,7 @@ def _plan(
         seed=seed_from(settings.seed, config, *purpose),
         noise_plies=exploration.plies(settings.selfplay.noise_plies, item.boost),
         spare=purpose[0] == "spare",
+        owed=purpose[0] == "spare" and item.credit > 0.0,
     )
 
 
@@ -285,28 +290,28 @@ def _on_board(config: str, games: float, settings: Settings) -> int:
 
 
 def _spare(state: Plays, context: Context) -> str | None:
-    """The config furthest behind its share, if fewer tickets wait than nodes play."""
-    settings = context.settings
-    if not state.players:
-        return None
-    waiting, able = 0, []
+    """The config that gets spare games: the one furthest behind its share of those that have too
+    few tickets for it, or of all if fewer tickets wait than nodes play."""
+    settings, waiting = context.settings, 0
+    most = min(WAITING_A_NODE * len(state.players), WAITING_MAX)
+    able, short = list[tuple[float, str]](), list[tuple[float, str]]()
     for config, item in state.configs.items():
-        games = ticket_games(state, config, settings)
-        waiting += math.ceil(item.progress.games_outstanding / games)
+        left, games = item.progress.games_outstanding, ticket_games(state, config, settings)
+        waiting += -(-left // games)
         if item.plans and _on(config, item, context):
-            able.append(config)
-    if waiting >= min(WAITING_A_NODE * len(state.players), WAITING_MAX):
+            able.append((item.credit, config))
+            share = state.shares.get(config, 1.0 / len(settings.configs))
+            if item.credit > 0.0 and left < share * most * games:
+                short.append((item.credit, config))
+    if waiting >= most and not short:
         return None
-
-    def behind(config: str) -> tuple[float, str]:
-        return state.configs[config].credit / spare_games(state, config, settings), config
-
-    return max(able, key=behind, default=None)
+    return max(short or able, default=(0.0, None))[1]
 
 
 def spare_games(state: Plays, config: str, settings: Settings) -> int:
-    """Games of a spare plan: a ticket for each node that plays."""
-    return min(len(state.players), WAITING_MAX) * ticket_games(state, config, settings)
+    """Games of a spare plan: with those of the other configs a ticket for each node that plays."""
+    tickets = min(len(state.players), WAITING_MAX) // max(len(settings.configs), 1)
+    return max(tickets, 1) * ticket_games(state, config, settings)
 
 
 def ticket_games(state: Plays, config: str, settings: Settings) -> int:

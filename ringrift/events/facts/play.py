@@ -123,6 +123,8 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     """plies with noise, if exploration was adjusted; None uses the setting"""
     spare: bool = False
     """played on idle nodes; the generation does not wait for these games"""
+    owed: bool = False
+    """its config is behind its share, so spare games have the priority of a generation's"""
     tickets: Annotated[tuple[Positive, ...], Meta(max_length=TICKETS_MAX)] = ()
     """games of each ticket; empty: `games_per_ticket` in all but the last"""
 

@@ -23,9 +23,9 @@ from ringrift.tools.simulation.fleet import Fleet
 
 REACTION_SECONDS_MAX = 60.0
 """Of each loop; decisions that wait for time wait for a tick at most."""
-FOLLOWS_MIN = 0.25
-"""Least part of its share of the time of self-play that a config gets in an hour. A generation of a
-large board takes about an hour, and of a small one minutes."""
+FOLLOWS_MIN = 0.5
+"""Least part of its share of the time of self-play that a config gets in an hour; tickets of five
+minutes make it four fifths at the worst."""
 
 
 @dataclass(kw_only=True)

@@ -63,6 +63,20 @@ def requested(samples: int = 6000, generation: int = 1) -> TrainingRequested:
     return replace(loop_facts.requested(generation), samples=samples)
 
 
+def planned(config: str, games: int, **changes) -> SelfplayPlanned:
+    return SelfplayPlanned(
+        config=config,
+        generation=0,
+        games=games,
+        games_per_ticket=8,
+        simulations=1,
+        model=None,
+        seed=1,
+        settings_version=1,
+        **changes,
+    )
+
+
 def exported(games: int, samples: int) -> ShardExported:
     return replace(loop_facts.exported(games=games, samples=samples), config=HEX)
 
@@ -194,7 +208,21 @@ def test_shares_hold_for_plans_of_different_sizes(uneven):
     lived(uneven, 200)
     total = {name: item.progress.spare_planned for name, item in uneven.state.configs.items()}
     assert spare_games(uneven, HEX) >= 40 * spare_games(uneven, SQUARE)
-    assert total[SQUARE] / sum(total.values()) == pytest.approx(0.5, abs=0.1)
+    seconds = {HEX: 0.1 * total[HEX], SQUARE: 300.0 * total[SQUARE]}
+    assert seconds[SQUARE] / sum(seconds.values()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_config_behind_its_share_plays_though_the_tickets_of_others_wait(life):
+    life.given(played(HEX, 96, 96.0), exported(64, 6000), played(SQUARE, 96, 9600.0))
+    life.given(*(assigned(f"n{i}", seconds=300.0) for i in range(4)))
+    while life.state.configs[SQUARE].progress.games_outstanding < 200:
+        life.given(planned(SQUARE, 100))
+    life.given(played(HEX, life.state.configs[HEX].progress.games_outstanding, 96.0, spare=True))
+    assert life.state.configs[HEX].credit > 0.0 > life.state.configs[SQUARE].credit
+    (plan,) = life.when(requested()).then(SelfplayPlanned)
+    assert (plan.config, plan.spare, plan.owed) == (HEX, True, True)
+    (first, *_) = tickets_of(plan, "EVENTS/1")
+    assert subject_of(first) == f"ringrift.work.selfplay.{USUAL}.{HEX}"
 
 
 def test_no_generation_waits_for_them_and_the_plan_of_the_next_is_not_theirs(life):
@@ -222,31 +250,10 @@ def test_a_ticket_is_neither_too_small_nor_too_large(life):
 
 
 def test_spare_tickets_come_last():
-    usual = SelfplayPlanned(
-        config=HEX,
-        generation=0,
-        games=1,
-        games_per_ticket=1,
-        simulations=1,
-        model=None,
-        seed=1,
-        settings_version=1,
-    )
-    (ticket,) = tickets_of(usual, "EVENTS/1")
+    (ticket,) = tickets_of(planned(HEX, 1), "EVENTS/1")
     assert subject_of(ticket) == f"ringrift.work.selfplay.{USUAL}.{HEX}"
     assert isinstance(ticket, SelfplayTicket)
-    spare = SelfplayPlanned(
-        config=HEX,
-        generation=0,
-        games=1,
-        games_per_ticket=1,
-        simulations=1,
-        model=None,
-        seed=1,
-        settings_version=1,
-        spare=True,
-    )
-    (ticket,) = tickets_of(spare, "EVENTS/1")
+    (ticket,) = tickets_of(planned(HEX, 1, spare=True), "EVENTS/1")
     assert subject_of(ticket) == f"ringrift.work.selfplay.{SPARE}.{HEX}"
 
 

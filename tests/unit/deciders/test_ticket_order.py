@@ -222,3 +222,25 @@ def test_on_two_cores_no_match_waits_longer_than_the_shares_of_the_others() -> N
     small, large = (spent["hex8_2p"], spent["hexagonal_2p"])
     assert small >= large / 3, "though it asks for nothing half of the time"
     assert sum(spent.values()) >= 0.95 * 2 * 3600.0
+
+
+def test_a_config_whose_ticket_a_slow_node_took_is_served_like_the_others() -> None:
+    """Its ticket took fifty times as long as predicted, as all tickets of that node do."""
+    log = Log()
+    log.take(plan("hex8_2p", games=800), plan("square8_2p", games=800))
+    for number in range(6):
+        config = ("hex8_2p", "square8_2p")[number % 2]
+        name = f"selfplay-events-{1 + number % 2}-{number // 2}"
+        slow = replace(finished(name, config, seconds=60.0), node="slow")
+        log.take(slow if number == 4 else finished(name, config, seconds=1.2))
+    offered = [config_of(ticket) for ticket in _served(log, 20)]
+    assert 8 <= offered.count("hex8_2p") <= 12, offered
+
+
+def _served(log: Log, count: int) -> list[Ticket]:
+    """The next tickets that are put on the queue while those on it are played, oldest first."""
+    found: list[Ticket] = []
+    while len(found) < count:
+        name = next(iter(log.order.offered))
+        found += log.take(finished(name, config_of(log.order.outstanding[name]), seconds=1.2))
+    return found
