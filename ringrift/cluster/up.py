@@ -7,6 +7,7 @@ from there."""
 
 import asyncio
 import contextlib
+import os
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, stop_on_signals, supervise
 from ringrift.cluster.terminal import complain, fitting
 from ringrift.cluster.watching import SHOW_SECONDS, Watching
+from ringrift.consumers.hook import HOOK
 from ringrift.events import Contradiction, Settings
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
@@ -34,7 +36,7 @@ from ringrift.log.identity import make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.wire import shown_address, split_servers
 from ringrift.runtime.host import gpu, node_name, threads
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import PROCESSES, ProcessSpec
 from ringrift.server import reserve
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
@@ -103,6 +105,12 @@ def _refuse_bad(choose: Callable[[Settings | None], Settings], *, new: bool) -> 
             raise
 
 
+def processes() -> list[ProcessSpec]:
+    """The processes of a whole loop; that which rents does nothing without a hook."""
+    hook = bool(os.environ.get(HOOK, "").strip())
+    return [spec for spec in PROCESSES.values() if hook or spec.role != "renter"]
+
+
 class Loop:
     """The processes of one `ringrift up`, and the view of their work."""
 
@@ -122,7 +130,7 @@ class Loop:
         self.started = datetime.now(UTC)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
-        planned = copies(PROCESSES.values(), threads(), gpu=gpu())
+        planned = copies(processes(), threads(), gpu=gpu())
         self.children = children_of(planned, url, data)
         if web:
             child, address = pages(url, data)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import nats.errors
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from ringrift.log.diagnostics import logger
 from ringrift.log.entry import matches
@@ -29,6 +30,8 @@ MOVE_SECONDS = 4.0
 """a server through which nothing was acknowledged for this time is left for another: it may be cut
 off from the others, which it notices itself only after 10 s. In an election, when no other server
 is better, moving costs nothing"""
+LATE_SECONDS = 1.0
+"""in which a message arrives that was sent before the server knew that it is not wanted any more"""
 PAYLOAD_BYTES_MIN = 8 * 1024 * 1024
 """`max_payload` in `nats.conf`; a server that takes less would refuse games and checkpoints"""
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
@@ -71,6 +74,7 @@ class Connection(Client):
         self._connected_at = time.monotonic()
         self._left: str | None = None
         self._elected, self._elected_at = asyncio.Event(), -math.inf
+        self._leaving = set[asyncio.Task[None]]()
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(
@@ -120,6 +124,8 @@ class Connection(Client):
     async def close(self) -> None:
         """See the library. Its search for a server ends too; `wait_for` of Python 3.11 may lose the
         first cancellation."""
+        for leaving in self._leaving:
+            leaving.cancel()
         try:
             await super().close()
         finally:
@@ -133,6 +139,19 @@ class Connection(Client):
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
         """Let `waiting` fail with Forbidden if the server refuses a publish to `subject`."""
         self._asked[waiting] = subject
+
+    def leave(self, subscription: Subscription) -> None:
+        """Unsubscribe; what is on its way still arrives."""
+        task = asyncio.create_task(self._leave(subscription))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, subscription: Subscription) -> None:
+        with contextlib.suppress(nats.errors.Error, OSError):
+            if not self.is_reconnecting:
+                await self._send_unsubscribe(subscription._id)
+            await asyncio.sleep(LATE_SECONDS)
+            await subscription.unsubscribe()  # again, as a new connection would have subscribed
 
     async def on_leader_elected(self, message: Msg) -> None:
         """Fail requests to the old leader of a stream, and end every `rest`."""
@@ -192,7 +211,7 @@ class Connection(Client):
     async def on_disconnect(self) -> None:
         """Fail the requests whose answer was lost with the connection; the library would let each
         run into its timeout."""
-        for answer in list(self._resp_map.values()):
+        for answer in {*self._resp_map.values(), *self._asked}:
             if not answer.done():
                 answer.set_exception(nats.errors.ConnectionReconnectingError())
         if not self.is_closed:

@@ -36,8 +36,11 @@ publish it again"""
 WORK_TICKETS_MAX = 1000
 WORK_ACK_SECONDS = 30
 """a worker reports progress every third of this; without a report the ticket is redelivered"""
-WORK_PENDING_MAX = 512
-"""tickets in progress at once: 40 nodes with a dozen slots each"""
+WORK_PENDING_MAX = WORK_TICKETS_MAX
+"""tickets of one consumer in progress at once"""
+WORK_WAITING_MAX = 20_000
+"""requests of idle workers that a consumer keeps: those of a thousand nodes with a dozen slots
+each, and some that were left behind"""
 CONSUMERS_MAX = 100_000
 """of one stream. Every reader and follower is one: a fleet of 40 nodes with a dozen processes has a
 thousand, and those of killed processes stay for a minute. The default of nats-server 2.15, 1000,
@@ -67,7 +70,7 @@ _STREAM_CHECKS = {
 _CONSUMER_CHECKS = {
     **_CHECKED,
     f"{_MONITOR}.outstanding-ack-critical": str(WORK_PENDING_MAX),
-    f"{_MONITOR}.waiting-critical": str(WORK_PENDING_MAX),
+    f"{_MONITOR}.waiting-critical": str(WORK_WAITING_MAX),
     f"{_MONITOR}.unprocessed-critical": str(WORK_TICKETS_MAX),
     f"{_MONITOR}.redelivery-critical": str(REDELIVERED_MAX),
 }
@@ -130,7 +133,7 @@ class ConsumerConfig(Struct, frozen=True, kw_only=True):
     ack_wait: int = WORK_ACK_SECONDS * SECOND
     max_deliver: int = -1
     max_ack_pending: int = WORK_PENDING_MAX
-    max_waiting: int = WORK_PENDING_MAX
+    max_waiting: int = WORK_WAITING_MAX
     metadata: dict[str, str] = field(default_factory=_CONSUMER_CHECKS.copy)
 
 

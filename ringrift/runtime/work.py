@@ -24,13 +24,14 @@ from ringrift.log.errors import StreamError
 from ringrift.log.topology import WORK, WORK_ACK_SECONDS
 from ringrift.log.work import WorkItem
 from ringrift.runtime.host import return_memory
-from ringrift.runtime.process import Drained, Process
+from ringrift.runtime.process import Drained, Process, cancel
 
 LOG_RETRY_SECONDS = 2.0
 """after a failure of the log, which is no failure of the work"""
 DELIVERIES_MAX = 20
 """a ticket delivered more often kills its workers; drains and kills of others cause far fewer"""
-PULL_SECONDS = 2.0
+PULL_SECONDS = 600.0
+"""of one wait for a ticket, which ends as soon as none may be taken any more"""
 PAUSED_SECONDS = 5.0
 LEFT_SECONDS = 10.0
 """until a ticket that was left to other nodes is delivered again"""
@@ -58,9 +59,24 @@ async def work(process: Process, kind: str, handle: Handle[T], failed: Failed[T]
                 await process.wait(LOOK_SECONDS)
                 continue
             process.doing = "waiting for work"
-            item = await process.log.next_ticket(kind, wait_seconds=PULL_SECONDS)
+            item = await _next(process, kind)
             if item is not None:
                 await _serve(process, kind, item, handle, failed)
+
+
+async def _next(process: Process, kind: str) -> WorkItem | None:
+    """Wait for a ticket until none may be taken any more. The wait is local: the server is not
+    asked again."""
+    taking = asyncio.ensure_future(process.log.next_ticket(kind, wait_seconds=PULL_SECONDS))
+    stopped = asyncio.ensure_future(process.wait_for_stop())
+    try:
+        while not (taking.done() or stopped.done() or _why_not(process, kind)):
+            await asyncio.wait(
+                {taking, stopped}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+    finally:
+        await cancel(taking, stopped)
+    return None if taking.cancelled() else taking.result()
 
 
 def _why_not(process: Process, kind: str) -> str:

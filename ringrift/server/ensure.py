@@ -1,10 +1,11 @@
 """Creates the declared streams and consumers that are missing on a server, and reports differences.
 
-What exists is not changed, with five exceptions. A stream of an older build gets the subjects of
+What exists is not changed, with six exceptions. A stream of an older build gets the subjects of
 new facts, or they could not be stored; room for all readers of a fleet; and no compression, because
 compression can damage the copy of a follower. A consumer of a build without priorities is narrowed,
-or the consumers of the other priorities could not be created. Streams and consumers get the
-metadata by which `nats server check` judges."""
+or the consumers of the other priorities could not be created; one with room for fewer idle workers
+is created again, after which the tickets in hand are delivered once more. Streams and consumers get
+the metadata by which `nats server check` judges."""
 
 import asyncio
 import contextlib
@@ -101,6 +102,9 @@ async def ensure(
             narrowed = actual | {"filter_subjects": declared["filter_subjects"]}
             update = request | {"config": narrowed, "action": "update"}
             actual = await _created(log, creating, update)
+        elif actual.get("max_waiting", 0) < consumer.max_waiting:  # no update changes that
+            await log.call(f"CONSUMER.DELETE.{WORK}.{consumer.name}")
+            actual = await _created(log, creating, request)
         elif (updated := _labelled(actual, declared["metadata"])) != actual:
             update = request | {"config": updated, "action": "update"}
             actual = await _created(log, creating, update)

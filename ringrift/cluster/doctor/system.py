@@ -30,6 +30,7 @@ from ringrift.log.topology import (
     WORK,
     WORK_PENDING_MAX,
     WORK_TICKETS_MAX,
+    WORK_WAITING_MAX,
 )
 from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import cluster_view, voters_in
@@ -42,7 +43,7 @@ LAG_EVENTS_MAX = 1000
 """a decider further behind decides so late that it is noticed"""
 _QUEUE_LIMITS = {
     "num_ack_pending": (WORK_PENDING_MAX, "tickets in progress, no more are delivered"),
-    "num_waiting": (WORK_PENDING_MAX, "workers wait for tickets, no more may"),
+    "num_waiting": (WORK_WAITING_MAX, "workers wait for tickets, no more may"),
     "num_pending": (WORK_TICKETS_MAX, "tickets wait, which fills the queue"),
     "num_redelivered": (REDELIVERED_MAX, "tickets were taken and not finished"),
 }

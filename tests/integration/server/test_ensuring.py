@@ -58,6 +58,18 @@ async def test_a_deleted_consumer_of_the_queue_is_recreated(log: JetStreamLog) -
     assert await recreate_consumers(log) == []
 
 
+async def test_a_consumer_of_an_older_build_gets_room_for_idle_workers(log: JetStreamLog) -> None:
+    await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"one", "1")
+    config = (await log.call("CONSUMER.INFO.WORK.selfplay"))["config"] | {"max_waiting": 512}
+    await log.call("CONSUMER.DELETE.WORK.selfplay")
+    request = {"stream_name": "WORK", "config": config}
+    await log.call("CONSUMER.CREATE.WORK.selfplay", request)
+    assert await log.next_ticket("selfplay", wait_seconds=5) is not None
+    assert await ensure(log) == []
+    again = await log.next_ticket("selfplay", wait_seconds=5)
+    assert again is not None, "a ticket in hand is delivered once more"
+
+
 async def _new_reader(log: JetStreamLog, number: int) -> str:
     """Create a consumer like one that a killed reader left."""
     config = {
