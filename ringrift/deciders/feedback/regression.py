@@ -2,12 +2,15 @@
 ratings show it when both networks have played on.
 
 A severity is reached when the drop is large enough, exceeds its error, and both networks have
-played enough. It only rises until the regression is cleared: by a drop below half of the lowest
-threshold, or by another current network."""
+played enough. Once four nodes have played matches of the config, it must be reached without the
+matches of any f of 3f + 1 (`by_node`): a rollback is not the word of one evaluator. It only rises
+until the regression is cleared: by a drop below half of the lowest threshold, or by another current
+network."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ringrift.deciders.feedback.by_node import BY_NODE, ByNode, tables_without
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
@@ -28,6 +31,7 @@ class Regression(Struct, frozen=True, kw_only=True):
     level: f.Severity | None = None
     of: str | None = None
     """network that the regression was reported of"""
+    by_node: ByNode = ByNode()
 
 
 class Drop(NamedTuple):
@@ -40,7 +44,7 @@ class Drop(NamedTuple):
     good: str
 
 
-DECIDER = Decider("regression", Configs[Regression])
+DECIDER = Decider("regression", Configs[Regression], parts=(BY_NODE,))
 DECIDER.keeps(f.RegressionDetected, level=lambda fact: fact.severity, of=lambda fact: fact.model)
 
 
@@ -79,7 +83,13 @@ def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findi
         yield f.RegressionCleared(**context.basis(fact.config), model=item.models[-1], why=why)
         return
     level = level_of(drop.elo, drop.error, settings)
-    if level is None or (item.level and SEVERITIES.index(level) <= SEVERITIES.index(item.level)):
+    if level is None or _rank(level) <= _rank(item.level):
+        return
+    simulations = context.settings.evaluation.simulations
+    most = item.by_node.liars_max(context.settings.evaluation.evaluators)
+    others = tables_without(item.by_node, most, fact.config, item.models[-1], simulations)
+    level = min((level, *(_level(item, other, context) for other in others)), key=_rank)
+    if level is None or _rank(level) <= _rank(item.level):
         return
     yield f.RegressionDetected(
         **context.basis(fact.config),
@@ -89,7 +99,19 @@ def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findi
         rollback_to=drop.good,
         elo_drop=drop.elo,
         standard_error=drop.error,
+        liars_max=most,
     )
+
+
+def _level(item: Regression, table: f.RatingsUpdated, context: Context) -> f.Severity | None:
+    settings = context.settings
+    ratings = as_tried(table.ratings, settings.evaluation.simulations)
+    drop = drop_of(item.models, ratings, settings.regression)
+    return level_of(drop.elo, drop.error, settings.regression) if drop else None
+
+
+def _rank(level: f.Severity | None) -> int:
+    return SEVERITIES.index(level) if level else -1
 
 
 @DECIDER.decides

@@ -10,7 +10,8 @@ one of another config once it scores more than its fair share against the heuris
 test still open after `starts_max` starts is decided by the score. Each verdict is a fact with its
 evidence.
 
-A current network with a critical regression is rolled back to the last good one. During a cool-down
+A current network with a critical regression is rolled back to the last good one. What fewer than
+four evaluators measured is unattested there too. During a cool-down
 after that, a candidate that would be promoted is rejected, so that the loop continues with the good
 network."""
 
@@ -184,15 +185,22 @@ def on_lie(item: Promotion, fact: f.Score, context: Context) -> Iterator[f.Evalu
 
 @DECIDER.decides
 def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context) -> Verdicts:
-    """A critical regression of the current network is rolled back."""
+    """A critical regression of the current network is rolled back; with `trust.required` only one
+    that no evaluator alone could invent."""
+    attested = fact.liars_max > 0
+    if context.settings.trust.required and not attested:
+        return
     if fact.severity == "critical" and fact.model == item.current:
         below, error = f"{fact.elo_drop:.0f} Elo below {fact.best[:12]}", fact.standard_error
+        without = (
+            f"so without any {fact.liars_max} of the evaluators" if attested else split.UNATTESTED
+        )
         yield f.ModelRolledBack(
             **context.basis(fact.config),
             model=fact.model,
             current=fact.rollback_to,
             elo_drop=fact.elo_drop,
-            why=f"critical regression: {below}, error {error:.0f}",
+            why=f"critical regression: {below}, error {error:.0f}; {without}",
         )
 
 

@@ -72,13 +72,13 @@ def scored(item: Elo, fact: f.Score, context: Context) -> Elo:
     item = replace(item, tickets=noted(item.tickets, fact.ticket))
     if fact.ticket in item.left_out:
         return replace(item, left_out=tuple(name for name in item.left_out if name != fact.ticket))
-    rankings = _counted(item.rankings, fact.rankings, 1)
+    rankings = counted(item.rankings, fact.rankings, 1)
     return replace(item, rankings=rankings, games=item.games + fact.games)
 
 
 @DECIDER.evolves
 def imported(item: Elo, fact: f.MatchesImported) -> Elo:
-    rankings = _counted(item.rankings, fact.rankings, 1)
+    rankings = counted(item.rankings, fact.rankings, 1)
     return replace(item, rankings=rankings, games=item.games + fact.games)
 
 
@@ -86,7 +86,7 @@ def imported(item: Elo, fact: f.MatchesImported) -> Elo:
 def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
     return replace(
         item,
-        rankings=_counted(item.rankings, fact.rankings, -1),
+        rankings=counted(item.rankings, fact.rankings, -1),
         games=max(0, item.games - fact.scored_games),
         left_out=(*item.left_out, *fact.unscored_tickets),
     )
@@ -94,7 +94,7 @@ def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
 
 @DECIDER.evolves
 def imports_retracted(item: Elo, fact: f.MatchesRetracted) -> Elo:
-    rankings = _counted(item.rankings, fact.rankings, -1)
+    rankings = counted(item.rankings, fact.rankings, -1)
     return replace(item, rankings=rankings, games=max(0, item.games - fact.games))
 
 
@@ -175,8 +175,8 @@ def gathered(rankings: Iterable[f.Ranking]) -> tuple[f.Ranking, ...]:
     return tuple(found.values())
 
 
-def _counted(counts: dict[str, int], more: tuple[f.Ranking, ...], sign: int) -> dict[str, int]:
-    """The counts with more games, or fewer, without rankings of no games."""
+def counted(counts: dict[str, int], more: tuple[f.Ranking, ...], sign: int) -> dict[str, int]:
+    """Numbers of games by ranking with more games, or fewer, without those of none."""
     found = {**counts}
     for new in more:
         name = f"{' '.join(new.order)} {','.join(map(str, new.ranks))}"

@@ -323,7 +323,7 @@ class RegressionDetected(ConfigDecision, subject="regression.{config}.detected")
     the severity rises.
 
     `rollback_to` is the newest earlier incumbent that is not itself a regression. `standard_error`
-    is that of `elo_drop`."""
+    is that of `elo_drop`. The severity is the same without the matches of any `liars_max` nodes."""
 
     severity: Severity
     model: Sha256
@@ -331,6 +331,7 @@ class RegressionDetected(ConfigDecision, subject="regression.{config}.detected")
     rollback_to: Sha256
     elo_drop: NonNegative
     standard_error: NonNegative
+    liars_max: Count = 0
 
 
 class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):

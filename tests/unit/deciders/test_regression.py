@@ -11,10 +11,11 @@ from support.ratings import table, trial
 from support.story import Story
 
 from ringrift.deciders.feedback.regression import DECIDER, SEVERITIES, level_of
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, rating, selfplay, training
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
+    GamesRetracted,
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
@@ -27,6 +28,7 @@ from ringrift.events.facts import (
     SelfplayPlanned,
 )
 from ringrift.events.settings import RegressionSettings
+from ringrift.events.settings.trust import TrustSettings
 
 CONFIG = "hex8_2p"
 B, C, D, E = "b" * 64, "c" * 64, "d" * 64, "e" * 64
@@ -84,9 +86,12 @@ def registered(model: str) -> ModelRegistered:
     )
 
 
-def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationScored:
+def scored(
+    wins: int, losses: int, opponent: str, model: str = D, node: str = "n"
+) -> EvaluationScored:
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
-    me, other = f"{model[:12]}:gumbel:s32", f"{opponent[:12]}:gumbel:s32"
+    me = f"{model[:12]}:gumbel:s32"
+    other = opponent if ":" in opponent else f"{opponent[:12]}:gumbel:s32"
     return EvaluationScored(
         config=CONFIG,
         generation=3,
@@ -105,7 +110,7 @@ def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationS
             if count
         ),
         play_seconds=1.0,
-        node="n",
+        node=node,
     )
 
 
@@ -194,6 +199,67 @@ def test_the_state_survives_json(life):
     assert life.restored() == life.state
 
 
+HEURISTIC_SEAT = "baseline:heuristic:s0"
+
+
+def measured(story, settings_changed, results: dict[str, tuple[int, int]]) -> list:
+    """What follows from matches of the current network C against B, as wins and losses of each
+    node, all of which found B even with the heuristic."""
+    life, rater = story(DECIDER), story(rating.DECIDER)
+    even = scored(30, 30, HEURISTIC_SEAT, model=B, node="n0")
+    facts = [settings_changed(), promoted(B), promoted(C), even]
+    facts += [scored(*result, B, model=C, node=node) for node, result in results.items()]
+    for one in (life, rater):
+        one.given(*facts[:-1])
+    (table,) = rater.when(facts[-1]).then(RatingsUpdated)
+    return life.given(facts[-1]).when(table).decided
+
+
+LIE, EVEN, WEAK = (0, 300), (40, 40), (10, 70)
+
+
+def test_one_of_four_nodes_cannot_invent_a_regression(story, settings_changed):
+    nodes = {"n1": EVEN, "n2": EVEN, "n3": EVEN, "n4": EVEN}
+    assert measured(story, settings_changed, nodes) == ()
+    assert measured(story, settings_changed, nodes | {"n3": LIE}) == ()
+
+
+def test_fewer_nodes_are_believed_and_a_regression_says_so(story, settings_changed):
+    (fact,) = measured(story, settings_changed, {"n1": EVEN, "n2": LIE})
+    assert (fact.severity, fact.liars_max) == ("critical", 0)
+
+
+def test_what_all_nodes_measured_is_a_regression_without_any_of_them(story, settings_changed):
+    (fact,) = measured(story, settings_changed, {"n1": WEAK, "n2": WEAK, "n3": WEAK, "n4": WEAK})
+    assert (fact.severity, fact.model, fact.best, fact.liars_max) == ("critical", C, B, 1)
+
+
+def test_a_lie_does_not_raise_a_severity(story, settings_changed):
+    slightly = (36, 44)
+    nodes = dict.fromkeys(("n1", "n2", "n3", "n4", "n5", "n6"), slightly)
+    (fact,) = measured(story, settings_changed, nodes | {"n7": LIE})
+    assert fact.severity == "minor"
+
+
+def test_retracted_games_of_a_node_count_for_nothing(story, settings_changed):
+    lie = scored(*LIE, B, model=C, node="n3")
+    life = story(DECIDER).given(settings_changed(), promoted(B), promoted(C), lie)
+    gone = GamesRetracted(
+        config=CONFIG,
+        node="n3",
+        first_seq=1,
+        last_seq=9,
+        count=600,
+        rankings=lie.rankings,
+        scored_games=600,
+        why="w",
+    )
+    assert life.state.configs[CONFIG].by_node.nodes["n3"]
+    life.given(gone)
+    assert life.state.configs[CONFIG].by_node.nodes == {"n3": {}}
+    assert life.state.configs[CONFIG].by_node.whole.rankings == {}
+
+
 @for_all(drops=st.lists(st.floats(-50, 300), max_size=30))
 def test_levels_do_not_flap(drops):
     """Between two detections of the same level there is a clearing."""
@@ -223,7 +289,16 @@ def promoter(story, settings_changed):
 def test_a_critical_regression_is_rolled_back(promoter):
     (fact,) = promoter.when(detected()).then(ModelRolledBack)
     assert (fact.model, fact.current) == (C, B)
+    assert fact.why.endswith("; unattested: fewer than 4 evaluators")
     promoter.when(detected()).then()
+
+
+def test_with_certificates_nothing_is_rolled_back_on_the_word_of_one(story, settings_changed):
+    required = settings_changed(trust=TrustSettings(required=True))
+    promoter = story(promotion.DECIDER).given(required, promoted(B), promoted(C))
+    promoter.when(detected()).then()
+    (fact,) = promoter.when(replace(detected(), liars_max=1)).then(ModelRolledBack)
+    assert fact.why.endswith("; so without any 1 of the evaluators")
 
 
 def test_a_lesser_one_and_one_of_another_network_are_not(promoter):
