@@ -17,11 +17,15 @@ from ringrift.cluster.fork_server import LOST, ForkServer
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
 MODULE = "slow_module"
 SOURCE = """
-import os, sys, time
+import atexit, os, sys, threading, time
 print(sys.argv[1:], os.environ["ASKED"], __name__, flush=True)
 if sys.argv[1] == "wait":
     time.sleep(600)
-sys.exit(int(sys.argv[1]))
+if sys.argv[1] == "fail":
+    threading.Thread(target=print, args=("a thread ended",)).start()
+    atexit.register(print, "at exit")
+    raise ValueError("for a reason")
+sys.exit(int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1])
 """
 
 
@@ -58,6 +62,16 @@ async def test_a_fork_has_its_own_arguments_environment_log_and_status(
     assert log.read_text().splitlines() == ["['0'] one __main__", "['3'] one __main__"]
     with pytest.raises(FileNotFoundError):
         await forks.start((*words, "0"), environment, tmp_path / "missing" / "log")
+
+
+async def test_a_fork_ends_as_python_ends_a_program(forks: ForkServer, tmp_path: Path) -> None:
+    environment, log = {**os.environ, "ASKED": "end"}, tmp_path / "log"
+    for word in ("no server", "fail"):
+        fork = await forks.start(("-m", MODULE, word), environment, log)
+        assert await fork.wait() == 1
+    lines = log.read_text().splitlines()
+    assert lines[1] == "no server"
+    assert {"ValueError: for a reason", "a thread ended", "at exit"} <= set(lines)
 
 
 async def test_a_killed_fork_is_reported_and_others_are_not_touched(
