@@ -104,14 +104,13 @@ class Sampler:
         """Return these samples, transformed by the symmetries with these indices (`ORDER_KEEPING`
         are first in every table)."""
         window = self.window
-        lengths = window.offsets[samples + 1] - window.offsets[samples]
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        states, codes, offsets, policy = window.positions(samples)
+        lengths = np.diff(offsets)
         slot = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        flat = np.repeat(window.offsets[samples], lengths) + slot
-        batch = self._encoder.encode(window.states[samples], window.codes[flat], offsets, symmetry)
+        batch = self._encoder.encode(states, codes, offsets, symmetry)
         return Sampled(
             batch=batch,
-            policy=torch.from_numpy(window.policy[flat]),
+            policy=torch.from_numpy(policy),
             slot=torch.from_numpy(slot),
             moves_max=int(lengths.max()),
             values=torch.from_numpy(self._values(samples)),
@@ -143,7 +142,7 @@ class Sampler:
         return Ends(
             torch.from_numpy(ranks),
             torch.from_numpy(cells.reshape(-1, geo.width, geo.width)),
-            torch.from_numpy(np.log1p(window.plies_left[samples]).astype(np.float32)),
+            torch.from_numpy(np.log1p(window.plies_left(samples)).astype(np.float32)),
         )
 
     def _values(self, samples: Int64s) -> Floats | Int64s:

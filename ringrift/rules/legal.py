@@ -27,6 +27,21 @@ def legal_moves(G: Geometry, s: Words, out: Moves) -> int:
     return list_moves(G.table, s, out)
 
 
+@compiled
+def sort_moves(moves: Moves, count: int) -> None:
+    """Sort the first `count` moves in place (Shell 1959, gaps by halving)."""
+    gap = count // 2
+    while gap > 0:
+        for i in range(gap, count):
+            m = moves[U(i)]
+            j = i
+            while j >= gap and moves[U(j - gap)] > m:
+                moves[U(j)] = moves[U(j - gap)]
+                j -= gap
+            moves[U(j)] = m
+        gap //= 2
+
+
 @inlined
 def list_moves(t: Words, s: Words, out: Moves) -> int:
     """`legal_moves` on the bare table of the geometry."""

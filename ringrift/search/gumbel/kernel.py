@@ -17,7 +17,7 @@ from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, copy_state
-from ringrift.rules.legal import legal_moves
+from ringrift.rules.legal import legal_moves, sort_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search.arrays import Codes, Ints, allocate
 from ringrift.search.compile import compiled, inlined
@@ -78,21 +78,6 @@ def forced_plies(g: Geometry, s: Words, moves: Codes, record: Codes, at: int) ->
         played += 1
         count = i64(legal_moves(g, s, moves))
     return count + (played << FORCED_SHIFT)
-
-
-@compiled
-def sort_moves(moves: Codes, count: int) -> None:
-    """Sort the first `count` moves in place (Shell 1959, gaps by halving)."""
-    gap = count // 2
-    while gap > 0:
-        for i in range(gap, count):
-            m = moves[U(i)]
-            j = i
-            while j >= gap and moves[U(j - gap)] > m:
-                moves[U(j)] = moves[U(j - gap)]
-                j -= gap
-            moves[U(j)] = m
-        gap //= 2
 
 
 @inlined

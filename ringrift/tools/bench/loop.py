@@ -12,6 +12,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
@@ -131,12 +132,10 @@ def _window(config: Config, games: Sequence[GameCompleted]) -> Window:
 
 def _batches(window: Window, size: int) -> list[Batch]:
     """States, moves and offsets of neighbouring samples, `size` in each batch."""
-    batches = []
-    for first in range(0, len(window) - size + 1, size):
-        offsets = window.offsets[first : first + size + 1]
-        codes = window.codes[offsets[0] : offsets[-1]]
-        batches.append((window.states[first : first + size], codes, offsets - offsets[0]))
-    return batches
+    return [
+        window.positions(np.arange(first, first + size))[:3]
+        for first in range(0, len(window) - size + 1, size)
+    ]
 
 
 def _rate(work: Callable[..., Any], batches: Sequence[Batch], seconds: float) -> float:

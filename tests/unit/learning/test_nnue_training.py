@@ -37,7 +37,7 @@ from ringrift.nets.nnue.quantise import quantise
 from ringrift.nets.nnue.stored import load
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
-from ringrift.rules import Config, layout as la
+from ringrift.rules import Config
 from ringrift.rules.geometry import geometry
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
 
@@ -86,11 +86,8 @@ def test_integer_inference_is_close_to_the_float_network(name: str, key: str) ->
     drawn = trainer.samplers[0].take(some)
     with torch.inference_mode():
         float_logits, relative = (tensor.numpy() for tensor in network(*drawn.batch))
-    flat = np.concatenate([np.arange(window.offsets[i], window.offsets[i + 1]) for i in some])
-    offsets = np.concatenate(([0], np.cumsum(np.diff(window.offsets)[some])))
-    logits, values = NnueEvaluator(window.config, quantise(weights_of(network))).evaluate(
-        window.states[some], window.codes[flat], offsets
-    )
+    evaluator = NnueEvaluator(window.config, quantise(weights_of(network)))
+    logits, values = evaluator.evaluate(*window.positions(some)[:3])
     columns = (np.arange(n)[None] - (window.mover[some, None] - 1)) % n
     floats = np.take_along_axis(relative, columns, axis=1)
     assert floats.std() > 0.05
@@ -119,7 +116,7 @@ def test_the_levels_of_every_cell_are_within_one_group(window: Window) -> None:
     groups = [set(group) for group in nf.levels_together()]
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
     places, axes = nf.plain_places(geo)
-    for state in window.states[::5]:
+    for state in window.positions().states[::5]:
         describe(geo, state, cells)
         used = nf.active_features(geo, cells, 1, places, axes, out)
         for cell in set((out[:used] // nf.LEVELS).tolist()):
@@ -147,9 +144,7 @@ def test_symmetric_places_map_cells_and_axes(key: str) -> None:
 
 def test_perspectives_start_with_the_seat_to_act() -> None:
     window = window_of("square8_3p", 1)
-    batch = NnueBatcher(window.config, policy=False).encode(
-        window.states, window.codes, window.offsets
-    )
+    batch = NnueBatcher(window.config, policy=False).encode(*window.positions()[:3])
     acting = [name.startswith("to_move") for name in nf.GLOBAL_NAMES]
     shown = batch.globals_.view(-1, 3, nf.GLOBALS)[:, :, acting]
     # The seat to act is relative seat 0 to itself, 2 to the next seat, 1 to the one after
@@ -327,9 +322,8 @@ def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -
     assert checkpoint_of(tower).header.architecture == "v2-micro"
     for blob in (data, tower):
         model = model_of(blob, digest=digest_of(blob), config="hex8_2p")
-        codes = window.codes[: window.offsets[1]]
-        logits, values = model.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
-        assert len(logits) == len(codes)
+        logits, values = model.evaluate(*window.positions(np.arange(1))[:3])
+        assert len(logits) == window.legal[0]
         assert values.shape == (1, 2)
         assert (model.nnue is None) == (blob == tower)
         assert model.policy
@@ -343,7 +337,7 @@ def test_the_policy_harness_plays_an_nnue_independent_of_the_batch(
     model = model_of(data, digest=digest_of(data), config="hex8_2p")
     player = make_player(HEX8, "policy", Setup(evaluator="nnue", model=model, threads=1))
     seeds = np.zeros(300, np.uint64)
-    states = np.resize(window.states[:100], (300, window.states.shape[1]))
+    states = np.tile(window.positions(np.arange(100)).states, (3, 1))
     together = player.choose(states, seeds)
     for i in (0, 77, 299):
         (alone,) = player.choose(states[i : i + 1], seeds[:1])
@@ -365,10 +359,11 @@ def test_a_small_network_predicts_winners_better_than_chance() -> None:
     trainer = NnueTrainer(window, settings, seed=1)
     trainer.run()
     evaluator = loaded(trainer.model())
-    late = others.states[:, la.PLY] >= 30
-    values = evaluator.evaluate(
-        others.states[late], np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64)
-    )[1]
+    late = others.ply >= 30
+    states = others.positions(np.flatnonzero(late)).states
+    values = evaluator.evaluate(states, np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64))[
+        1
+    ]
     assert late.sum() > 500
     assert np.mean((values[:, 0] > 0) == (others.outcome[late, 0] > 0)) > 0.65
 
@@ -397,7 +392,7 @@ def test_a_depth_first_seat_with_an_nnue_searches_with_its_integers(
     external = seat("minimax", model=digest, simulations=200)
     internal = seat("minimax", model=digest, simulations=200, evaluator="nnue")
     assert internal.participant.startswith(f"{external.participant}-")
-    states, seeds = window.states[:5], np.zeros(5, np.uint64)
+    states, seeds = window.positions(np.arange(5)).states, np.zeros(5, np.uint64)
     inside = player_of(HEX8, internal, model, 1).choose(states, seeds)
     outside = player_of(HEX8, external, Model(model.evaluate), 1).choose(states, seeds)
     assert [(one.move, one.nodes) for one in inside] == [(one.move, one.nodes) for one in outside]

@@ -57,19 +57,20 @@ def test_games_against_a_seat_that_does_not_search_have_no_samples(games) -> Non
 @pytest.mark.parametrize("key", KEYS)
 def test_a_window_has_the_positions_policies_and_values_of_the_games(games, key: str) -> None:
     window = open_window([read_shard(build_shard(Config.parse(key), games[key])[0])], 10**6)
+    found = window.positions()
     sample = 0
     for game in games[key]:
         position = Position.start(Config.parse(key))
         decisions = {decision.ply: decision for decision in decode(game.targets)[1]}
         for ply, token in enumerate(game.moves.split()):
             if ply in decisions:
-                moves = slice(window.offsets[sample], window.offsets[sample + 1])
-                assert np.array_equal(window.codes[moves], position.legal_codes())
-                assert Position(position.config, window.states[sample]).text() == position.text()
+                moves = slice(found.offsets[sample], found.offsets[sample + 1])
+                assert np.array_equal(found.codes[moves], position.legal_codes())
+                assert Position(position.config, found.states[sample]).text() == position.text()
                 policy = np.zeros(len(position.legal_codes()), np.float32)
                 policy[decisions[ply].indices] = decisions[ply].probabilities
-                np.testing.assert_allclose(window.policy[moves], policy, atol=1e-4)
-                assert window.policy[moves].sum() == pytest.approx(1.0)
+                np.testing.assert_allclose(found.policy[moves], policy, atol=1e-4)
+                assert found.policy[moves].sum() == pytest.approx(1.0)
                 assert np.array_equal(window.root_value[sample], decisions[ply].values)
                 assert (
                     window.outcome[sample].tolist()
@@ -90,10 +91,20 @@ def test_a_window_takes_the_newest_samples_across_shards(games) -> None:
     wanted = shards[-1].samples + 5
     part = open_window(shards, wanted)
     assert len(part) == wanted
-    assert np.array_equal(part.states, whole.states[-wanted:])
-    assert np.array_equal(part.policy, whole.policy[-len(part.policy) :])
+    samples = np.arange(len(whole) - wanted, len(whole))
+    for some, same in zip(part.positions(), whole.positions(samples), strict=True):
+        assert np.array_equal(some, same)
+    assert np.array_equal(part.plies_left(np.arange(wanted)), whole.plies_left(samples))
     assert part.fingerprint() != whole.fingerprint()
     assert open_window(shards, wanted).fingerprint() == part.fingerprint()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_window_keeps_few_positions(games, key: str) -> None:
+    window = open_window([read_shard(build_shard(Config.parse(key), games[key])[0])], 10**6)
+    positions = sum(part.nbytes for part in window.positions())
+    parts = (*window.games, window.owners)
+    assert sum(part.nbytes for part in parts) < positions / 6
 
 
 def test_validation_samples_are_whole_games_and_the_same_in_every_window(games) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -162,9 +163,9 @@ def test_training_fits_a_few_samples(key: str) -> None:
 
 
 def mean_entropy(window: Window, samples: np.ndarray) -> float:
-    total = 0.0
-    for i in samples:
-        p = window.policy[window.offsets[i] : window.offsets[i + 1]]
+    total, found = 0.0, window.positions(samples)
+    for first, last in pairwise(found.offsets):
+        p = found.policy[first:last]
         total -= float((p[p > 0] * np.log(p[p > 0])).sum())
     return total / len(samples)
 
@@ -377,8 +378,8 @@ def test_the_ends_of_games_follow_the_mover_and_the_symmetry() -> None:
             for cell in geo.cell_of:
                 owner = collapsed_at(end.state, int(cell))
                 assert owners[grids[symmetry][cell]] == (1 + (owner - mover) % 3 if owner else 0)
-            ply = Position(window.config, window.states[i]).ply
-            assert drawn.ends.moves_left[row] == pytest.approx(math.log1p(game.plies - ply))
+            left = game.plies - window.ply[i]
+            assert drawn.ends.moves_left[row] == pytest.approx(math.log1p(left))
     assert (window.owners > 0).any()
 
 
@@ -390,8 +391,9 @@ def test_samples_of_several_shards_keep_the_ends_of_their_games() -> None:
     for name in ("ranks", "owners"):
         ends, of_part = getattr(window, name)[window.game], getattr(part, name)[part.game]
         assert np.array_equal(ends[-len(part) :], of_part)
-    assert np.array_equal(window.plies_left[-len(part) :], part.plies_left)
-    assert window.plies_left[-1] >= 1
+    left = part.plies_left(np.arange(len(part)))
+    assert np.array_equal(window.plies_left(np.arange(len(window)))[-len(part) :], left)
+    assert left[-1] >= 1
 
 
 def test_auxiliary_heads_learn_the_ends_of_games() -> None:
@@ -544,14 +546,13 @@ def test_a_deprecated_name_trains_the_current_architecture(
 def prefer_kinds(window: Window) -> Window:
     """Return the window with a policy that prefers some kinds of moves, whatever the number of
     seats."""
-    liked = np.array(
-        [move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes]
-    )
-    strength = np.where(liked, 20.0, 1.0)
-    sums = np.add.reduceat(strength, window.offsets[:-1])
-    return replace(
-        window, policy=(strength / np.repeat(sums, np.diff(window.offsets))).astype(np.float32)
-    )
+    _, codes, offsets, _ = window.positions()
+    types = [(move_type(int(code)), move_n(int(code))) for code in codes]
+    liked = [kind in (LEAP, CHAIN) or number == 2 for kind, number in types]
+    move = np.concatenate([np.arange(count, dtype=np.uint16) for count in np.diff(offsets)])
+    share = np.where(liked, 20, 1).astype(np.uint16)
+    games = window.games._replace(move=move, share=share, entry_start=offsets)
+    return replace(window, games=games)
 
 
 def test_a_transferred_network_starts_with_a_lower_loss_than_a_fresh_one() -> None:
