@@ -64,9 +64,8 @@ def newer(tmp_path: Path) -> Path:
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
     """The last release."""
-    tag = subprocess.run(
-        ("git", "-C", ROOT, "describe", "--tags", "--abbrev=0"), capture_output=True, text=True
-    )
+    command = ("git", "-C", ROOT, "describe", "--tags", "--match", "v[0-9]*", "--abbrev=0")
+    tag = subprocess.run(command, capture_output=True, text=True)
     commit = tag.stdout.strip() or EARLIER
     if not commit:
         pytest.skip("nothing is released, and no earlier commit is named")
