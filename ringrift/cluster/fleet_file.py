@@ -13,7 +13,9 @@ from ringrift.errors import CommandError
 from ringrift.events.facts import COUNT_MAX, NodeRegistered, WorkKind
 from ringrift.events.patterns import in_words
 
-_REGISTERED = frozenset(NodeRegistered.__struct_fields__) - {"node", "reserved_until_minute"}
+_REGISTERED = frozenset(NodeRegistered.__struct_fields__) - {
+    *("node", "reserved_until_minute", "leaves_at_minute")
+}
 
 
 class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +33,8 @@ class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reserved_for: tuple[WorkKind, ...] = ()
     reserved_until: datetime | None = None
     """end of a reservation, with its offset from UTC; without one it lasts until a release"""
+    leaves_at: datetime | None = None
+    """when the node goes, such as the end of its rent; it gets no work that would not end before"""
     count: int = 1
     """in a file, the number of identical nodes"""
     training_speed: float = 0.0
@@ -44,13 +48,15 @@ class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def fact(self) -> NodeRegistered:
         """The fact that registers the node."""
         fields = {name: value for name, value in asdict(self).items() if name in _REGISTERED}
-        until = self.reserved_until
-        # a time without an offset is taken for UTC
-        aware = until.replace(tzinfo=until.tzinfo or UTC) if until else None
-        minute = int(aware.timestamp()) // 60 if aware else COUNT_MAX
-        minute = minute if self.reserved_for else 0
-        named = {"node": self.name, "reserved_until_minute": minute, **fields}
-        return msgspec.convert(named, NodeRegistered)
+        until = _minute(self.reserved_until, COUNT_MAX) if self.reserved_for else 0
+        leaves = _minute(self.leaves_at, 0)
+        named = {"node": self.name, "reserved_until_minute": until, "leaves_at_minute": leaves}
+        return msgspec.convert(named | fields, NodeRegistered)
+
+
+def _minute(time: datetime | None, unknown: int) -> int:
+    """Minutes since 1970; a time without an offset is taken for UTC."""
+    return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp()) // 60 if time else unknown
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

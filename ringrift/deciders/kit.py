@@ -133,13 +133,19 @@ class Decider(Fold[State]):
     """One subject: how facts change its state, and what it decides.
 
     `parts` are folds of fields of the items. `wakes` are facts that change only the context, after
-    which the handlers without a fact still decide."""
+    which the handlers without a fact still decide; after those of `quiet` they do not."""
 
     def __init__(
-        self, name: str, state: type[State], *, parts: tuple[Fold[Any], ...] = (), wakes: Kinds = ()
+        self,
+        name: str,
+        state: type[State],
+        *,
+        parts: tuple[Fold[Any], ...] = (),
+        wakes: Kinds = (),
+        quiet: Kinds = (),
     ) -> None:
         super().__init__(state)
-        self.name, self.wakes = name, wakes
+        self.name, self.wakes, self._quiet = name, wakes, quiet
         self._item = _item_of(state)
         self._decides: dict[type[Fact], list[Decide]] = {}
         self._decides_always: list[Decide] = []
@@ -165,6 +171,7 @@ class Decider(Fold[State]):
         """A copy of this decider that decides otherwise, to try a policy on recorded history."""
         other = copy.copy(self)
         other.wakes, other._decides, other._decides_always = self.reads, {}, [decide]
+        other._quiet = ()
         vars(other).pop("_deciding", None)
         return other
 
@@ -222,7 +229,8 @@ class Decider(Fold[State]):
     @cached_property
     def _deciding(self) -> dict[type[Fact], tuple[Decide, ...]]:
         kinds = (*self.reads, *self.writes)
-        return {kind: (*self._decides_always, *self._decides.get(kind, ())) for kind in kinds}
+        always = {kind: () if kind in self._quiet else self._decides_always for kind in kinds}
+        return {kind: (*always[kind], *self._decides.get(kind, ())) for kind in kinds}
 
 
 def _item_of(state: Any) -> Any:

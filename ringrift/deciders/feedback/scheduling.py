@@ -70,7 +70,13 @@ class Loads(Configs[Load], frozen=True, kw_only=True):
     shares: Shares = {}
 
 
-DECIDER = Decider("scheduling", Loads)
+DECIDER = Decider(
+    "scheduling",
+    Loads,
+    wakes=(f.SettingsChanged, f.TickRecorded),
+    # they come several times a second and move no share by much: the next tick sees it
+    quiet=(f.SelfplayFinished, f.ShardExported),
+)
 DECIDER.keeps(f.EfficiencyMeasured, efficiency=lambda fact: fact)
 DECIDER.keeps(f.SelfplaySuspended, suspended=lambda fact: True)
 DECIDER.keeps(f.SelfplayRestored, suspended=lambda fact: False)
@@ -119,22 +125,8 @@ def rated(item: Load, fact: f.RatingsUpdated, context: Context) -> Load:
 
 
 @DECIDER.decides
-def share_out(
-    state: Loads,
-    fact: f.SettingsChanged
-    | f.TickRecorded
-    | f.EfficiencyMeasured
-    | f.SelfplaySuspended
-    | f.SelfplayRestored
-    | f.QualityAssessed
-    | f.CurriculumReweighted
-    | f.VelocityChanged
-    | f.IncumbentChanged
-    | f.RatingsUpdated,
-    context: Context,
-) -> Iterator[f.AllocationDecided]:
-    """Change the shares once one of them has moved far enough. Games and shards move none by much
-    and come several times a second, so what they change is seen at the next tick."""
+def share_out(state: Loads, context: Context) -> Iterator[f.AllocationDecided]:
+    """Change the shares once one of them has moved far enough."""
     settings = context.settings.scheduling
     if not context.settings.configs:
         return

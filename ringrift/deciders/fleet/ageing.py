@@ -57,7 +57,8 @@ def done(state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.Evaluatio
     item = state.waiting.get(name)
     if item is None or fact.ticket in item.done:
         return state
-    waiting = {other: value for other, value in state.waiting.items() if other != name}
+    waiting = {**state.waiting}
+    del waiting[name]
     if len(item.done) + 1 < item.tickets:
         waiting[name] = replace(item, done=(*item.done, fact.ticket))
     return Ageing(waiting=waiting)

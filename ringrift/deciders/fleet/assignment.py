@@ -7,7 +7,8 @@ a while; trainers play too while no training waits.
 The fleet are the nodes that the operator registered, and those that name a provider or a price
 themselves. Others are assigned nothing and take the work of their processes: a laptop, a small
 cluster. Only nodes with a heartbeat count, so that one that never started, left, drains or
-vanished keeps no work from the others. A quarantined node counts neither: it keeps one kind of
+vanished keeps no work from the others. One that goes at a known time gets no work that most of its
+kind would not have ended by then. A quarantined node counts neither: it keeps one kind of
 work, so that a probe can end its quarantine, unless an audit quarantined it."""
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from ringrift.deciders.fleet.placement import Fleet, FleetNode, Kinds
 from ringrift.deciders.fleet.troubles import BREAKER_LASTS
 from ringrift.deciders.kit import Context, Decider, Struct, changed, noted, replace
 from ringrift.events import Settings, facts as f
+from ringrift.events.settings import SchedulingSettings
 
 OWN = "own"
 """provider of a node that names none"""
@@ -38,6 +40,8 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """nodes that an audit quarantined"""
     rented: tuple[str, ...] = ()
     play: Durations = Durations()
+    trainings: Durations = Durations()
+    matches: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
     """nodes that train, longest first"""
@@ -45,7 +49,7 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """when a node was last taken from what it played"""
     minute: int = 0
     tickets: dict[str, tuple[str, ...]] = {}
-    """of self-play with an outcome, by config"""
+    """with an outcome, by config"""
 
 
 DECIDER = Decider("fleet", FleetView)
@@ -157,15 +161,20 @@ def quarantined(state: FleetView, fact: f.NodeQuarantined | f.NodeReleased) -> F
 
 
 @DECIDER.evolves
-def played(state: FleetView, fact: f.SelfplayFinished) -> FleetView:
+def worked(
+    state: FleetView, fact: f.SelfplayFinished | f.TrainingFinished | f.EvaluationScored
+) -> FleetView:
     known = state.tickets.get(fact.config, ())
     if fact.ticket in known:
         return state
-    player = state.nodes.get(fact.node)
-    accelerator = player.registered.accelerator if player else "other"
-    play = state.play.after(fact.config, accelerator, fact.games, fact.play_seconds)
-    tickets = {**state.tickets, fact.config: noted(known, fact.ticket)}
-    return replace(state, play=play, tickets=tickets)
+    worker = state.nodes.get(fact.node)
+    pair = fact.config, worker.registered.accelerator if worker else "other"
+    state = replace(state, tickets={**state.tickets, fact.config: noted(known, fact.ticket)})
+    if isinstance(fact, f.SelfplayFinished):
+        return replace(state, play=state.play.after(*pair, fact.games, fact.play_seconds))
+    if isinstance(fact, f.TrainingFinished):
+        return replace(state, trainings=state.trainings.after(*pair, 1, fact.train_seconds))
+    return replace(state, matches=state.matches.after(*pair, 1, fact.play_seconds))
 
 
 @DECIDER.evolves
@@ -208,6 +217,9 @@ def assign(
     """Assign what is new, after a change of the fleet and every minute."""
     if not state.nodes:
         return
+    if isinstance(fact, f.NodeRegistered) and not state.nodes[fact.node].present:
+        # the others do not change, and a thousand are registered before the first is there
+        state = replace(state, nodes={fact.node: state.nodes[fact.node]})
     sick = _quarantined(state, context)
     fleet, settings = fleet_of(state, context.settings, sick), context.settings.scheduling
     taken = _preempted(state, fleet, context)
@@ -221,10 +233,7 @@ def assign(
             continue  # until the training runs on it
         if name == taken:
             kinds, why = ("training",), "a training has waited for too long"
-        seconds = settings.ticket_seconds
-        if node.registered.ephemeral:
-            seconds = settings.ticket_seconds_ephemeral
-        seconds = min(max(seconds, TICKET_SECONDS_MIN), f.VALUE_MAX)
+        seconds = min(max(node.ticket_seconds(settings), TICKET_SECONDS_MIN), f.VALUE_MAX)
         same = current is not None and (current.kinds, current.ticket_seconds) == (kinds, seconds)
         if name == taken or not same:
             yield f.NodeAssigned(
@@ -244,18 +253,53 @@ def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {
         name: (item.registered.accelerator, item.registered.speed) for name, item in nodes.items()
     }
     found = {sort: state.play.slowness(*sort) for sort in set(sorts.values())}
+    allowed = {
+        name: node.allowed(state.minute, scheduling)
+        for name, node in nodes.items()
+        if node.present and name not in sick and name not in state.quarantined
+    }
+    late = {
+        name: kinds
+        for name, left in _seconds_left(state, settings).items()
+        if (kinds := _too_late(state, nodes[name], left, scheduling))
+    }
+    for name in allowed.keys() & late.keys():
+        allowed[name] = tuple(kind for kind in allowed[name] if kind not in late[name])
     return Fleet(
         nodes=nodes,
-        allowed={
-            name: node.allowed(state.minute, scheduling)
-            for name, node in nodes.items()
-            if node.present and name not in sick and name not in state.quarantined
-        },
+        allowed=allowed,
+        late=late,
         reserved={name for name, node in nodes.items() if node.reserved(state.minute)},
         slowness={name: found[sort] for name, sort in sorts.items()},
         settings=scheduling,
         rented=frozenset(state.rented),
     )
+
+
+def _seconds_left(state: FleetView, settings: Settings) -> dict[str, float]:
+    """The nodes that go at a known time, and how long each still has: what is rented is returned at
+    the deadline."""
+    ends = settings.renting.ends()
+    ends_at = int(ends.timestamp()) // 60 if ends else 0
+    found = {}
+    for name, node in state.nodes.items():
+        at = node.registered.leaves_at_minute or (ends_at if name in state.rented else 0)
+        if at:
+            found[name] = 60.0 * (at - state.minute)
+    return found
+
+
+def _too_late(
+    state: FleetView, node: FleetNode, left: float, settings: SchedulingSettings
+) -> Kinds:
+    """The kinds of work that most nodes like this one would not end in so many seconds."""
+    sort = node.registered.accelerator, node.registered.speed
+    needs: dict[f.WorkKind, float] = {
+        "training": state.trainings.longest(*sort),
+        "evaluation": state.matches.longest(*sort),
+        "selfplay": node.ticket_seconds(settings),
+    }
+    return tuple(kind for kind, seconds in needs.items() if seconds > left)
 
 
 def _quarantined(state: FleetView, context: Context) -> dict[str, Kinds]:

@@ -1,10 +1,10 @@
 """How long does work take? Mean and variance of the seconds of a unit of finished work, by config
 and accelerator.
 
-A unit is a game. A node without measurements is judged by its declared speed. Newer work counts
-more, because networks and search budgets grow: the newest unit weighs at least `WEIGHT_MIN`
-(exponentially weighted: Finch 2009, "Incremental calculation of weighted mean and variance",
-section 9)."""
+A unit is a game of self-play, or a whole training or match. A node without measurements is judged
+by its declared speed. Newer work counts more, because networks and search budgets grow: the newest
+unit weighs at least `WEIGHT_MIN` (exponentially weighted: Finch 2009, "Incremental calculation of
+weighted mean and variance", section 9)."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ class Durations(Struct, frozen=True, kw_only=True):
             configs={**self.configs, config: of_config.after(seconds / units)},
             pairs={**self.pairs, pair: of_pair.after(seconds / units)},
         )
+
+    def longest(self, accelerator: str, speed: float) -> float:
+        """Seconds that most units of the config with the longest ones stay below on this
+        accelerator; 0 before any was finished."""
+        slow, found = self.slowness(accelerator, speed), 0.0
+        for config, fleet in self.configs.items():
+            here = self.pairs.get(f"{config} {accelerator}", Spread())
+            known = here.count >= PRIOR_COUNT
+            found = max(found, here.careful if known else fleet.careful * slow)
+        return found
 
     def slowness(self, accelerator: str, speed: float) -> float:
         """Time of a unit on this accelerator relative to that on all nodes; 1 / `speed` without

@@ -29,6 +29,7 @@ READS = (
     *(*REQUESTS, *OUTCOMES, *PAUSES, *WORKERS),
     *(f.WorkEscalated, f.AllocationDecided, f.TickRecorded),
 )
+_READS = frozenset(READS)
 WORKERS_UNKNOWN = 2
 """of a kind, until one has started"""
 WAITING_SHARE = 4
@@ -77,6 +78,8 @@ class Order:
 
     def take(self, fact: Fact, position: str, time: datetime) -> list[Ticket]:
         """Fold one fact; the tickets to put on the queue after it."""
+        if type(fact) not in _READS:
+            return []
         now = time.timestamp()
         if isinstance(fact, REQUESTS):
             for ticket in tickets.tickets_of(fact, position):

@@ -8,7 +8,8 @@
 
 Speeds are estimates, so every threshold has a hysteresis."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -48,6 +49,11 @@ class FleetNode(Struct, frozen=True, kw_only=True):
         needs: dict[str, float] = asdict(least)
         return tuple(kind for kind in kinds if memory >= needs[kind])
 
+    def ticket_seconds(self, settings: SchedulingSettings) -> float:
+        """Intended duration of a ticket."""
+        ephemeral = self.registered.ephemeral
+        return settings.ticket_seconds_ephemeral if ephemeral else settings.ticket_seconds
+
     def does(self, kind: f.WorkKind) -> bool:
         """Whether its newest assignment has this kind."""
         return self.assignment is not None and kind in self.assignment.kinds
@@ -64,6 +70,8 @@ class Fleet:
     slowness: dict[str, float]
     settings: SchedulingSettings
     rented: frozenset[str] = frozenset()
+    late: Mapping[str, Kinds] = field(default_factory=dict)
+    """the kinds of work that would not end before a node goes"""
 
     def assign(self, before: tuple[str, ...], trainers_min: int) -> dict[str, tuple[Kinds, str]]:
         """Kinds of every node and the reason; nodes in `before` go on training if they may."""
@@ -87,6 +95,8 @@ class Fleet:
         if slow:
             return kinds, "plays; matches would take too long"
         item = self.nodes[name].registered
+        if late := self.late.get(name):
+            return kinds, f"goes too soon for {' and '.join(late)}"
         if not allowed:
             return kinds, f"{item.vram_gib:g} GiB of VRAM are too little for its work"
         return kinds, "plays" if kinds else f"may only train; enough {item.accelerator} nodes do"

@@ -34,7 +34,13 @@ from ringrift.deciders.loop.verdict import ADOPTED_STARTS, counts, plays_as
 from ringrift.events import facts as f
 from ringrift.events.participants import kind_of, network_seat
 
-DECIDER = Decider("evaluation", Evaluations, parts=(FAILED_MATCHES,), wakes=STEERING)
+DECIDER = Decider(
+    "evaluation",
+    Evaluations,
+    parts=(FAILED_MATCHES,),
+    wakes=STEERING,
+    quiet=(f.SelfplayFinished,),  # no match is due after games
+)
 
 
 @DECIDER.decides

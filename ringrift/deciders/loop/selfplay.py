@@ -255,13 +255,13 @@ def _on(config: str, item: Play, context: Context) -> bool:
 
 def _due(state: Plays, config: str, context: Context) -> bool:
     item, settings = state.configs[config], context.settings
-    progress = item.progress
+    progress, begins = item.progress, item.plans == 0 or item.again
+    if not begins and (progress.training or not progress.idle(settings.shard.games)):
+        return False  # the next generation follows from the candidate of this training
     if not _on(config, item, context):
         return False
-    if item.plans == 0 or item.again:
+    if begins:
         return bool(item.plans) or not _awaits_network(state, config, context)
-    if progress.training or not progress.idle(settings.shard.games):
-        return False  # the next generation follows from the candidate of this training
     return item.blocked or not progress.enough(settings.training)
 
 

@@ -314,8 +314,7 @@ def _places(orders: _Orders, count: int) -> tuple[IntArray, IntArray]:
             left = players.T[place:]
             gradient += [left[0], left.ravel()]
             row = left[:, None] * count
-            pairs = np.concatenate((row + left[:, None], row + left), axis=1)
-            information.append(pairs.ravel())
+            information.append(np.concatenate((row + left[:, None], row + left), axis=1).ravel())
     return np.concatenate(gradient), np.concatenate(information)
 
 
@@ -327,11 +326,12 @@ def _slopes(
     count = len(theta)
     of_gradient, of_information = [np.zeros(0)], [np.zeros(0)]
     for players, weight in orders:
-        strength = theta[players.T]
-        for place in range(len(strength) - 1):
-            rest = strength[place:]
-            odds = exp(rest - rest.max(axis=0))
-            share = odds / odds.sum(axis=0)
+        strength, seats = theta[players.T], players.shape[1]
+        left = np.tri(seats - 1, seats, -1)[:, :, None] == 0.0
+        rests = np.where(left, strength, -np.inf)
+        powers = exp(rests - rests.max(axis=1, keepdims=True))
+        for place in range(seats - 1):
+            share = powers[place, place:] / powers[place, place:].sum(axis=0)
             drawn = weight * share
             of_gradient += [weight, -drawn.ravel()]
             terms = np.concatenate((drawn[:, None], -drawn[:, None] * share), axis=1)

@@ -85,6 +85,8 @@ class NodeRegistered(NodeFact, subject="node.{node}.registered"):
     kinds: WorkKinds = ("training", "evaluation", "selfplay")
     reserved_for: WorkKinds = ()
     reserved_until_minute: Count = 0
+    leaves_at_minute: Count = 0
+    """minute at which it goes, such as the end of its rent; 0: unknown"""
 
 
 class NodeDescribed(NodeFact, subject="node.{node}.described"):

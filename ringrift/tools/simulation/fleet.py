@@ -84,6 +84,8 @@ class Fleet(World):
         self.log, self.queue, self.books = SimulatedLog(self.clock), WorkQueue(), Books()
         self.coordinator = Coordinator(self.log)
         self.nodes = {node.fact.node: SimulatedNode(info=node) for node in nodes}
+        self.idle = {**self.nodes}
+        """nodes without a ticket"""
         self.samples: list[Sample] = []
 
     def write(

@@ -83,6 +83,8 @@ class Rentals:
         )
         node = fleet.nodes.setdefault(asked.node, SimulatedNode(info=info))
         node.info, node.up, node.settled_at = info, True, fleet.clock.seconds
+        if node.ticket is None:
+            fleet.idle[node.name] = node
         life = f"{node.name}.{fleet.clock.seconds:.3f}"
         self._lives[node.name] = life
         said = f.NodeDescribed(

@@ -32,9 +32,10 @@ POOR_LOSS = 3.0
 
 def hand_out(fleet: Fleet) -> None:
     """Let every free node look for a ticket."""
-    if not any(map(fleet.queue.waiting, ORDER)):
+    kinds = {kind for kind in ORDER if fleet.queue.waiting(kind)}
+    if not kinds:
         return
-    free = [node for node in fleet.nodes.values() if node.ticket is None and node.rented]
+    free = [node for node in fleet.idle.values() if node.up and not kinds.isdisjoint(node.kinds)]
     fleet.chance("nodes").shuffle(free)  # the order of pulls is arbitrary
     for node in free:
         if (ticket := node.look(fleet.queue)) is not None:
@@ -43,7 +44,7 @@ def hand_out(fleet: Fleet) -> None:
 
 def kept_back(fleet: Fleet) -> dict[str, int]:
     """The tickets by kind that wait for their turn though a node is free for them."""
-    free = [node for node in fleet.nodes.values() if node.ticket is None and node.rented]
+    free = [node for node in fleet.idle.values() if node.rented]
     kinds = {kind for node in free for kind in node.kinds}
     order, found = fleet.queue.order, dict[str, int]()
     for name, ticket in order.outstanding.items() if kinds else ():
@@ -57,6 +58,7 @@ def _start(fleet: Fleet, node: SimulatedNode, ticket: Ticket) -> None:
     now = fleet.clock.seconds
     node.settle(now)
     node.ticket, node.since, node.turn = ticket, now, node.turn + 1
+    del fleet.idle[node.name]
     seconds = workload.varied(node.seconds_for(ticket, fleet.settings), fleet.chance("work"))
     seconds *= SLOWED if fleet.suffers("slow") else 1.0
     fleet.clock.call_later(seconds, _done, fleet, node, node.turn)
@@ -81,6 +83,7 @@ def stop(fleet: Fleet, node: SimulatedNode) -> Ticket:
     node.settle(fleet.clock.seconds)
     node.wasted_seconds += fleet.clock.seconds - node.since
     ticket, node.ticket, node.turn = node.ticket, None, node.turn + 1
+    fleet.idle[node.name] = node
     return ticket
 
 
@@ -110,6 +113,7 @@ def _done(fleet: Fleet, node: SimulatedNode, turn: int) -> None:
         return
     node.settle(fleet.clock.seconds)
     node.ticket, node.turn = None, node.turn + 1
+    fleet.idle[node.name] = node
     match ticket:
         case SelfplayTicket():
             _played(fleet, node, ticket, seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import (
     HealthCheck,
@@ -9,6 +11,8 @@ from hypothesis import (
     settings as hypothesis_settings,
     strategies as st,
 )
+from msgspec.structs import replace
+from support import loop_facts
 from support.fleet_facts import ALL_SEEN, EVERYTHING, HEX, PLAYS, assigned, finished, node, seen
 
 from ringrift.deciders.fleet.assignment import DECIDER
@@ -29,6 +33,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
+from ringrift.events.settings import RentingSettings
 
 
 def asked(config: str = HEX) -> TrainingRequested:
@@ -226,3 +231,36 @@ def test_some_node_trains_and_some_node_plays_at_any_prices(story, settings_chan
     assert any("training" in item for item in kinds)
     assert any("selfplay" in item for item in kinds)
     life.when(TickRecorded(minute=3)).then()  # nothing flaps
+
+
+def test_a_node_that_goes_soon_gets_no_work_that_would_not_end(life):
+    """A training takes an hour and a match ten minutes, give or take a tenth."""
+    life.given(node("a1", cost=0.1, leaves_at_minute=100), node("a2"), TickRecorded(minute=1))
+    assert assigned(life) == {"a1": EVERYTHING, "a2": ()}, "nothing was timed"
+    for number in range(8):
+        seconds = 3600.0 * (0.9 + 0.2 * (number % 2))
+        life.given(
+            replace(loop_facts.finished(), node="a1", train_seconds=seconds, ticket=f"t{number}"),
+            replace(loop_facts.scored("random", 1, 0), node="a1", play_seconds=seconds / 6),
+        )
+    life.given(TickRecorded(minute=30))
+    assert "training" in assigned(life)["a1"], "70 minutes are left"
+    life.given(TickRecorded(minute=37))
+    assert "training" not in assigned(life)["a1"], "as long as the mean, and a deviation more"
+    assert assigned(life)["a1"] == PLAYS
+    (fact,) = [
+        one for one in life.when(TickRecorded(minute=90)).then(NodeAssigned) if one.node == "a1"
+    ]
+    assert fact.kinds == ()
+    assert fact.why == "goes too soon for training and evaluation and selfplay"
+
+
+def test_what_is_rented_goes_at_the_deadline(story, settings_changed):
+    rents = RentingSettings(deadline="2026-01-01T01:40")
+    life = story(DECIDER).given(settings_changed(renting=rents), node("a1"), seen("a1"))
+    life.given(NodeRented(node="a1", offer="x", instance="i", cost_per_hour=1.0))
+    midnight = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) // 60
+    life.given(TickRecorded(minute=midnight + 79))
+    assert assigned(life)["a1"] == EVERYTHING
+    life.given(TickRecorded(minute=midnight + 81))
+    assert assigned(life)["a1"] == ("training", "evaluation"), "tickets of 20 minutes, 19 left"
