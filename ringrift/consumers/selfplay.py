@@ -1,4 +1,5 @@
-"""Plays games for training and appends each as soon as it ends. Reanalysis tickets search recorded
+"""Plays games for training, some of them against an opponent of the plan, and appends each as soon
+as it ends. Reanalysis tickets search recorded
 games again."""
 
 from functools import partial
@@ -11,7 +12,9 @@ from ringrift.consumers.networks.fetching import Networks, wanted_or_older
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket
-from ringrift.learning.play import play_games
+from ringrift.learning.play import opponent_of, play_games
+from ringrift.log.errors import StreamError
+from ringrift.nets.header import CheckpointError
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.runtime.work import conclude, fields_of, is_done, work
@@ -57,12 +60,26 @@ async def _play(
         fetch = partial(networks.get, config=plan.config)
         used, model = await wanted_or_older(process, ticket, plan.model, fetch)
         ticket = replace(ticket, plan=replace(plan, model=used))
+    rival = await _opponent(process, ticket, networks)
     began, plies = process.clock.monotonic(), 0
-    playing = partial(play_games, ticket, play, model=model)
+    playing = partial(play_games, ticket, play, model=model, opponent=rival)
     async for game in played(process, ticket, ticket.games, deliveries, playing):
         plies += game.plies
     fact = _finished(process, ticket, plies, process.clock.monotonic() - began)
     await conclude(process, ticket, fact)
+
+
+async def _opponent(process: Process, ticket: SelfplayTicket, networks: Networks) -> Model | None:
+    """The network of the ticket's opponent; none if it cannot be fetched: an earlier network that
+    is gone must not stop self-play."""
+    rival = opponent_of(ticket)
+    if rival is None or rival.model is None:
+        return None
+    try:
+        return await networks.get(rival.model, ticket.plan.config)
+    except (StreamError, CheckpointError) as error:
+        process.logger.warning("opponent not fetched", model=rival.model, reason=str(error))
+        return None
 
 
 def _finished(

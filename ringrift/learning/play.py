@@ -5,7 +5,7 @@ its own seed and the evaluator, not on the other games of the batch, so replayin
 same games."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -31,7 +31,9 @@ from ringrift.search.splitmix import seed_of, uniform
 
 PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of the player that makes the random moves of openings
-GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # purposes of derived seeds
+OWN, RIVAL = 0, 1  # indices of the network of a plan and of its opponent
+# purposes of derived seeds
+GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM, OPPONENT_STREAM, SEAT_STREAM = range(6)
 
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]
 
@@ -99,12 +101,12 @@ def play_out(
     batch: int,
     pie: bool = False,
     plies_max: int = PLIES_MAX,
-    learn: bool = False,
+    learn: Collection[int] = (),
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends.
 
-    Decisions are recorded if the policy of the player is a target, or all with `learn`. A game is
-    stopped after `plies_max` plies."""
+    Decisions are recorded if the policy of the player is a target, and all of the players with the
+    indices `learn`. A game is stopped after `plies_max` plies."""
     load(GumbelSearch)  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
@@ -138,7 +140,7 @@ def _one_decision(
     live: dict[int, _Game],
     host: Host,
     *,
-    learn: bool,
+    learn: Collection[int],
 ) -> None:
     """Advance every live game by one decision and the forced plies after it; players choose for as
     many positions at once as the host allows."""
@@ -153,7 +155,7 @@ def _one_decision(
         seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
         decisions = player.choose(table.states[group], np.array(seeds, np.uint64))
         for slot, decision in zip(group, decisions, strict=True):
-            if index != OPENING and (player.searches or learn):
+            if index != OPENING and (player.searches or index in learn):
                 live[slot].decisions.append(target_of(int(table.plies[slot]), decision))
             moves[slot] = decision.move
     boards.play(list(moves), list(moves.values()))
@@ -237,14 +239,37 @@ def usual_seat(
     return network_seat(plan.model, plan.simulations, kind=kind, seats=config.seats, **options)
 
 
+def opponent_of(ticket: SelfplayTicket) -> Seat | None:
+    """Return the opponent in the games of a ticket that have one: all meet the same, so that a
+    worker holds two networks."""
+    plan = ticket.plan
+    drawn = seed_of(plan.seed, plan.generation, ticket.first_game, OPPONENT_STREAM)
+    return plan.opponents[drawn % len(plan.opponents)] if plan.opponents else None
+
+
+def players_of(plan: SelfplayPlanned, seed: int) -> tuple[int, ...]:
+    """Return who has each seat of the game with a seed: `OWN`, or in a share of the games `RIVAL`
+    at one of them."""
+    seats = Config.parse(plan.config).seats
+    drawn = seed_of(seed, SEAT_STREAM) % seats
+    meets = uniform(U(seed), OPPONENT_STREAM) < plan.opponent_share
+    return tuple(RIVAL if meets and seat == drawn else OWN for seat in range(seats))
+
+
 def play_games(
-    ticket: SelfplayTicket, settings: SelfplaySettings, host: Host, *, model: Model | None = None
+    ticket: SelfplayTicket,
+    settings: SelfplaySettings,
+    host: Host,
+    *,
+    model: Model | None = None,
+    opponent: Model | None = None,
 ) -> Iterator[GameCompleted]:
     """Play a self-play ticket, at most the harness's `lockstep` of games at once; yield each game
     when it ends.
 
-    `model` is the network of the plan; without a model the heuristic evaluates the leaves. Raises
-    HarnessError if network and plan do not fit."""
+    `model` is the network of the plan; without a model the heuristic evaluates the leaves.
+    `opponent` is that of `opponent_of`; if it is missing, the network of the plan plays alone.
+    Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     options: dict[str, Any] = {
@@ -271,19 +296,27 @@ def play_games(
     for index, opening in zip(even, chosen, strict=True):
         openings[index] = opening
 
-    everywhere = (0,) * config.seats
+    roster, players, rival = [same], [player], opponent_of(ticket)
+    if rival and not (rival.model and opponent is None):
+        roster.append(rival)
+        players.append(player_of(config, rival, opponent, host.threads))
     starts = (
-        Start(game=f"{ticket.ticket}-{index}", players=everywhere, seed=seed, opening=opening)
+        Start(
+            game=f"{ticket.ticket}-{index}",
+            players=players_of(plan, seed) if len(roster) > 1 else (OWN,) * config.seats,
+            seed=seed,
+            opening=opening,
+        )
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
     batch, longest = min(ticket.games, HARNESSES[same.harness].lockstep), settings.max_moves
     games = play_out(
-        config, [player], starts, host, batch=batch, pie=pie, plies_max=longest, learn=True
+        config, players, starts, host, batch=batch, pie=pie, plies_max=longest, learn=(OWN,)
     )
     version = plan.settings_version
     for game in games:
         yield game_fact(
-            game, [same], host, origin="selfplay", ticket=ticket.ticket, version=version, pie=pie
+            game, roster, host, origin="selfplay", ticket=ticket.ticket, version=version, pie=pie
         )
 
 

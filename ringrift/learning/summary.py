@@ -1,6 +1,7 @@
 """Summary statistics of the games of a shard: integers, so that the same games have the same
 summary on every machine."""
 
+from collections import Counter
 from collections.abc import Iterable, Set
 from typing import Final
 
@@ -26,17 +27,29 @@ def summarise(
     agreements = [agreement(game) for game in played]
     seats = range(1, len(played[0].seats) + 1)
     openings = {tuple(game.moves.split()[:OPENING_TOKENS]) for game in played}
-    participants = {seat.participant for game in played for seat in game.seats}
+    seen = Counter(seat.participant for game in played for seat in game.seats)
     return ShardSummary(
         games=len(played),
         wins=tuple(sum(game.winner == seat for game in played) for seat in seats),
         plies=sum(game.plies for game in played),
         plies_squared=sum(game.plies**2 for game in played),
         openings=len(openings),
-        participants=tuple(sorted(participants)[:PARTICIPANTS_MAX]),
+        participants=tuple(sorted(seen)[:PARTICIPANTS_MAX]),
         decisions=sum(decisions for decisions, _ in agreements),
         agreed=sum(agreed for _, agreed in agreements),
+        opponents=dict(sorted(_met(played, seen).most_common(PARTICIPANTS_MAX))),
     )
+
+
+def _met(games: Iterable[GameCompleted], seen: Counter[str]) -> Counter[str]:
+    """Return the games of each opponent: the participant of a game that is seen least often in all
+    games, if it has two."""
+    met: Counter[str] = Counter()
+    for game in games:
+        names = {seat.participant for seat in game.seats}
+        if len(names) > 1:
+            met[min(names, key=lambda name: (seen[name], name))] += 1
+    return met
 
 
 def agreement(game: GameCompleted) -> tuple[int, int]:

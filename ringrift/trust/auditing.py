@@ -15,7 +15,7 @@ from ringrift.events.participants import network_seat
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
 from ringrift.learning.ends import LIMIT
 from ringrift.learning.openings import PLIES
-from ringrift.learning.play import GAME_STREAM
+from ringrift.learning.play import GAME_STREAM, RIVAL, opponent_of, players_of
 from ringrift.learning.shards import GameRejected, check_game, play_checked
 from ringrift.learning.targets import TargetsError, decode
 from ringrift.rules import Config, Position, layout as la
@@ -26,6 +26,8 @@ from ringrift.trust.replay import sampled
 AGAIN = 24
 """decisions of a game that are searched again once one differs"""
 INDEX_DIGITS_MAX = 9
+POLICY_HARNESSES = ("gumbel", "gpu_gumbel")
+"""whose decisions are always recorded"""
 ANY = "0" * 64
 """stands for any network: how one plays follows from its kind"""
 DECISIONS_MIN = 20
@@ -73,7 +75,7 @@ def contradiction(game: f.GameCompleted, request: Request | None) -> str:
     longest = request.settings.selfplay.max_moves
     if game.reason == LIMIT and game.plies != longest:
         return f"it was stopped after {game.plies} plies, not {longest}"
-    return _against(game, int(number), request) or _unsearched(game, request.settings)
+    return _against(game, int(number), request) or _unsearched(game, request)
 
 
 def is_known(game: f.GameCompleted) -> bool:
@@ -102,7 +104,10 @@ def _against(game: f.GameCompleted, number: int, request: Request) -> str:
             )
             for kind in ("network", "nnue")  # with a policy, and without
         }
-        for seat in game.seats:
+        rival, allowed = opponent_of(ticket), players_of(plan, seed)
+        for seat, index in zip(game.seats, allowed, strict=True):
+            if index == RIVAL and seat == rival:
+                continue  # else the network of the plan has its seat too: the rival was not there
             if _search(seat) not in players:
                 return f"{seat.participant} does not search as its plan asks"
             if seat.model != plan.model and seat.model not in request.fallbacks:
@@ -118,8 +123,12 @@ def _search(seat: f.Seat) -> tuple[int, int, int]:
     return seat.simulations, seat.considered, seat.noise_plies
 
 
-def _unsearched(game: f.GameCompleted, settings: Settings) -> str:
-    """The first decision without a target, after the longest opening, of a player that searches."""
+def _unsearched(game: f.GameCompleted, request: Request) -> str:
+    """The first decision without a target, after the longest opening, of a player whose search
+    makes targets: those of a plan's own player are recorded, and all of Gumbel search."""
+    ticket, settings = request.ticket, request.settings
+    plan = ticket if isinstance(ticket, SelfplayTicket) else None
+    rival = opponent_of(plan) if plan else None
     longest = max(PLIES[1], settings.selfplay.opening_plies, settings.evaluation.opening_plies)
     position = Position.start(Config.parse(game.config), pie=game.pie)
     codes, geo = check_game(game).codes, position.geometry
@@ -131,6 +140,7 @@ def _unsearched(game: f.GameCompleted, settings: Settings) -> str:
         if legal[ply] > 1 and ply not in searched:
             seat = int(seats[ply])
             player = game.seats[2 - seat if swapped else seat - 1]
-            if player.simulations:
+            own = plan is not None and player != rival
+            if player.simulations and (own or player.harness in POLICY_HARNESSES):
                 return f"ply {ply} was not searched"
     return ""

@@ -2,7 +2,8 @@
 decode, and the schemas of released versions, which may only grow by optional fields.
 
 `python -m support.corpus`, run in `tests`, adds the types and versions that are missing; with
-`--afresh`, before the first release, it rebuilds both."""
+`--afresh`, before the first release, it rebuilds the newest version of each type and all
+schemas."""
 
 from __future__ import annotations
 
@@ -74,16 +75,16 @@ def broken(then: Any, now: Any, path: str = "") -> list[str]:
     return found
 
 
-def add_missing() -> None:
-    """Add what is not in the corpus yet; nothing that is there changes."""
+def add_missing(afresh: bool = False) -> None:
+    """Add what is not in the corpus yet; nothing that is there changes, but for the newest version
+    of each type if `afresh`."""
     EVENTS.parent.mkdir(exist_ok=True)
-    text = EVENTS.read_text() if EVENTS.exists() else ""
-    known = lines(text)
+    known = lines(EVENTS.read_text() if EVENTS.exists() else "")
     for kind in REGISTRY.values():
-        if kind.wire_name not in known:
-            text += "".join(f"{line.decode()}\n" for line in written(kind))
-    EVENTS.write_text(text)
-    frozen = json.loads(SCHEMAS.read_text()) if SCHEMAS.exists() else {}
+        if afresh or kind.wire_name not in known:
+            known[kind.wire_name] = written(kind)
+    EVENTS.write_text("".join(f"{line.decode()}\n" for found in known.values() for line in found))
+    frozen = json.loads(SCHEMAS.read_text()) if SCHEMAS.exists() and not afresh else {}
     pages = {
         name: json.dumps(schema, sort_keys=True) for name, schema in (schemas() | frozen).items()
     }
@@ -92,7 +93,4 @@ def add_missing() -> None:
 
 
 if __name__ == "__main__":
-    if "--afresh" in sys.argv:
-        EVENTS.unlink(missing_ok=True)
-        SCHEMAS.unlink(missing_ok=True)
-    add_missing()
+    add_missing("--afresh" in sys.argv)

@@ -6,7 +6,7 @@ Components, each 0 to 1, where they can be measured:
     decisive    share of games with a winner
     length      exp(-z^2 / 2), z = shift of the mean length in standard deviations of a game
     openings    share of games with different openings
-    opponents   1 from two participants on, 1/2 for self-play of one
+    opponents   effective number of opponents as a part of two: 1/2 if a network only meets itself
     agreement   decisions whose root value was highest for the winner, 0 at chance level
     parity      share of games that replay to their recorded end
 
@@ -15,6 +15,7 @@ by age (G07.04) when it is used: see `faded`. The thresholds of degraded and rec
 that neither alternates."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from msgspec.structs import asdict, replace
@@ -99,11 +100,10 @@ def measure(window: tuple[Judged, ...], seats: int) -> dict[str, float]:
     games, rejected = sum(shard.games for shard in shards), sum(shard.rejected for shard in window)
     decisions = sum(shard.decisions for shard in shards)
     agreed = sum(shard.agreed for shard in shards)
-    participants = {name for shard in shards for name in shard.participants}
     found = {
         "decisive": sum(sum(shard.wins) for shard in shards) / games,
         "openings": sum(shard.openings for shard in shards) / games,
-        "opponents": min(1.0, len(participants) / OPPONENTS_WANTED),
+        "opponents": min(1.0, opponents(shards) / OPPONENTS_WANTED),
         "parity": games / (games + rejected),
     }
     if len(shards) > 1:
@@ -111,6 +111,18 @@ def measure(window: tuple[Judged, ...], seats: int) -> dict[str, float]:
     if decisions:
         found["agreement"] = max(0.0, (agreed / decisions - 1 / seats) / (1 - 1 / seats))
     return found
+
+
+def opponents(shards: list[f.ShardSummary]) -> float:
+    """Effective number of opponents in the games (inverse Simpson index, the exponential of the
+    Renyi entropy of order 2): 1 if a network only meets itself, k if each of k opponents, itself
+    included, has as many games."""
+    met = Counter[str]()
+    for shard in shards:
+        met.update(shard.opponents)
+    games = sum(shard.games for shard in shards)
+    counts = games - met.total(), *met.values()
+    return games**2 / sum(count**2 for count in counts)
 
 
 def usual_length(newest: f.ShardSummary, before: list[f.ShardSummary]) -> float:

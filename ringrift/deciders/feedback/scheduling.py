@@ -6,13 +6,13 @@ a factor for starved configs and the operator's, within limits
     velocity              Elo per hour compared with the config's own history
     curriculum            weight relative to the largest one
     quality               1 - quality: poor data need replacing
-    diversity             games missing compared with the config that has most
+    diversity             1 - component `opponents` of quality: the newest games had few
     value_of_information  uncertainty of the rating of the current network
     efficiency            Elo for its cost compared with the other configs
 
-A config with hardly any games gets its priority times 20, 50 or 200, all of them together at most
-half of the games, and every share stays between a minimum and a cap, so that neither starved
-configs nor all others together can take everything. A suspended config
+A config with few games gets its priority times 1.5, one with hardly any times 20, 50 or 200, all of
+them together at most half of the games, and every share stays between a minimum and a cap, so that
+neither starved configs nor all others together can take everything. A suspended config
 (`ringrift.deciders.feedback.suspension`) has no priority."""
 
 from collections.abc import Iterator
@@ -56,6 +56,8 @@ class Load(Struct, frozen=True, kw_only=True):
     efficiency: f.EfficiencyMeasured | None = None
     suspended: bool = False
     quality: float = 0.5
+    opponents: float = 0.5
+    """component of quality; as much as self-play of one network has, until it is known"""
     current: str | None = None
     error: float | None = None
     """standard error of the current network's Elo above the anchor"""
@@ -80,7 +82,11 @@ DECIDER = Decider(
 DECIDER.keeps(f.EfficiencyMeasured, efficiency=lambda fact: fact)
 DECIDER.keeps(f.SelfplaySuspended, suspended=lambda fact: True)
 DECIDER.keeps(f.SelfplayRestored, suspended=lambda fact: False)
-DECIDER.keeps(f.QualityAssessed, quality=lambda fact: fact.adjusted)
+DECIDER.keeps(
+    f.QualityAssessed,
+    quality=lambda fact: fact.adjusted,
+    opponents=lambda fact: fact.components.get("opponents", UNKNOWN),
+)
 DECIDER.keeps(f.CurriculumReweighted, weights=lambda fact: fact.weights)
 DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
 
@@ -133,12 +139,12 @@ def share_out(state: Loads, context: Context) -> Iterator[f.AllocationDecided]:
     terms = terms_of(state, context.settings, context.time)
     games = {config: state.configs.get(config, Load()).games for config in terms}
     factors = {name: float(by) for name, by in (one.split("=") for one in settings.priorities)}
-    priorities = {
-        config: 0.0
-        if state.configs.get(config, Load()).suspended
-        else priority(values, settings) * factors.get(config, 1.0)
-        for config, values in terms.items()
-    }
+    priorities = {}
+    for config, values in terms.items():
+        few = settings.few_factor if games[config] < settings.few_games else 1.0
+        wanted = priority(values, settings) * few * factors.get(config, 1.0)
+        suspended = state.configs.get(config, Load()).suspended
+        priorities[config] = 0.0 if suspended else wanted
     shares = allocate(priorities, games, settings)
     if _differ(shares, state.shares, settings.change_min):
         yield f.AllocationDecided(
@@ -158,7 +164,7 @@ def terms_of(state: Loads, settings: Settings, now: datetime) -> dict[str, dict[
     """The seven terms of every config, each 0 to 1."""
     items = {config: state.configs.get(config, Load()) for config in settings.configs}
     weights = {config: state.weights.get(config, 1.0) for config in items}
-    heaviest, most = max(weights.values()), max(1, *(item.games for item in items.values()))
+    heaviest = max(weights.values())
     stale_hours = settings.scheduling.stale_hours
     gains = gains_of(items)
     mean = sum(gains.values()) / len(gains) if gains else 0.0
@@ -172,7 +178,7 @@ def terms_of(state: Loads, settings: Settings, now: datetime) -> dict[str, dict[
             "velocity": velocity_term(item.velocity, item.usual),
             "curriculum": weights[config] / heaviest,
             "quality": 1.0 - item.quality,
-            "diversity": 1.0 - item.games / most,
+            "diversity": 1.0 - item.opponents,
             "value_of_information": 1.0 if error is None else error / (error + UNCERTAIN_ELO),
             "efficiency": UNKNOWN,
         }

@@ -37,6 +37,7 @@ from ringrift.deciders.kit import (
 )
 from ringrift.deciders.loop import adoption
 from ringrift.deciders.loop.adoption import ADOPTION, Adoption
+from ringrift.deciders.loop.opponents import OPPONENTS, Opponents
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
 
@@ -69,6 +70,7 @@ class Play(Struct, frozen=True, kw_only=True):
     """plans of this generation; 0 = it is due"""
     progress: Progress = Progress()
     adoption: Adoption = Adoption()
+    opponents: Opponents = Opponents()
     boost: float = exploration.USUAL
     gap: float | None = None
     """Elo of the current network above the heuristic"""
@@ -98,7 +100,7 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     """processes that play, in the last sample"""
 
 
-DECIDER = Decider("selfplay", Plays, parts=(PROGRESS, ADOPTION), wakes=STEERING)
+DECIDER = Decider("selfplay", Plays, parts=(PROGRESS, ADOPTION, OPPONENTS), wakes=STEERING)
 DECIDER.keeps(f.ModelRolledBack, model=lambda fact: fact.current)
 DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
 DECIDER.keeps(f.VelocityChanged, gap=lambda fact: fact.elo_above_heuristic)
@@ -231,6 +233,8 @@ def _plan(
     per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
     alike = state.players or games // per_ticket > SHRINKING_MAX
     tickets = () if alike else shrinking(games, per_ticket, state.workers)
+    noise = exploration.plies(settings.selfplay.noise_plies, item.boost)
+    opponents = item.opponents.seats(config, item.model, simulations, settings.selfplay, noise)
     return f.SelfplayPlanned(
         **context.basis(config),
         generation=item.generation,
@@ -240,9 +244,11 @@ def _plan(
         simulations=simulations,
         model=item.model,
         seed=seed_from(settings.seed, config, *purpose),
-        noise_plies=exploration.plies(settings.selfplay.noise_plies, item.boost),
+        noise_plies=noise,
         spare=purpose[0] == "spare",
         owed=purpose[0] == "spare" and item.credit > 0.0,
+        opponents=opponents,
+        opponent_share=settings.selfplay.past_share if opponents else 0.0,
     )
 
 

@@ -14,6 +14,8 @@ MOVES_CHARS_MAX = 4_000_000
 TARGETS_BYTES_MAX = 64 * 1024**2
 TICKETS_MAX = 10_000
 """tickets of one plan: ten times what the queue holds"""
+OPPONENTS_MAX = 16
+"""of one plan"""
 
 UNLEARNED = frozenset({"tournament", "human"})
 """origins of games that no network learns from, unless a shard names them (`people`)"""
@@ -112,7 +114,9 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may
     be smaller.
 
-    Without a `model` the search values leaves with the handcrafted heuristic."""
+    Without a `model` the search values leaves with the handcrafted heuristic. In
+    `opponent_share` of the games another player has one seat, whose decisions are learned from only
+    if its search makes a policy."""
 
     games: Positive
     games_per_ticket: PerTicket
@@ -127,12 +131,18 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     """its config is behind its share, so spare games have the priority of a generation's"""
     tickets: Annotated[tuple[Positive, ...], Meta(max_length=TICKETS_MAX)] = ()
     """games of each ticket; empty: `games_per_ticket` in all but the last"""
+    opponents: Annotated[tuple[Seat, ...], Meta(max_length=OPPONENTS_MAX)] = ()
+    """one of them, chosen by the seed, plays in the games of a ticket that have an opponent"""
+    opponent_share: Share = 0.0
+    """part of the games in which it has one seat, chosen by the seed; the network of the plan has
+    the others"""
 
     def __post_init__(self) -> None:
         law(self.games <= TICKETS_MAX * self.games_per_ticket, "too many tickets for one plan")
         if self.tickets:
             law(sum(self.tickets) == self.games, "the tickets have other games than the plan")
             law(max(self.tickets) <= self.games_per_ticket, "a ticket is too large")
+        law(self.opponents or not self.opponent_share, "a share of games without an opponent")
 
 
 class SelfplayFinished(GenerationFact, subject="selfplay.{config}.finished"):

@@ -19,6 +19,7 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     - `participants`: in alphabetical order, at most `PARTICIPANTS_MAX`
     - `decisions`, `agreed`: searched decisions, and those whose root value was highest for the seat
       that won
+    - `opponents`: games in which a player met each other participant; in the others it met itself
     """
 
     games: Positive
@@ -29,11 +30,13 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     participants: Annotated[tuple[Name, ...], Meta(max_length=ITEMS_MAX)]
     decisions: Count
     agreed: Count
+    opponents: Annotated[dict[Name, Positive], Meta(max_length=ITEMS_MAX)] = {}
 
     def __post_init__(self) -> None:
         law(sum(self.wins) <= self.games, "more wins than games")
         law(self.openings <= self.games, "more openings than games")
         law(self.agreed <= self.decisions, "more decisions agreed than were made")
+        law(sum(self.opponents.values()) <= self.games, "more games with opponents than games")
 
 
 Refusal = Literal[

@@ -45,7 +45,7 @@ class QualityWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     agreement: kinds.PositiveFloat = 0.15
     """of decisions at which the search already valued the later winner most, above chance"""
     opponents: kinds.PositiveFloat = 0.1
-    """of the number of opponents; low, because self-play has one by design"""
+    """of the number of opponents; low, because most self-play has one by design"""
     parity: kinds.PositiveFloat = 0.1
     """of games that replay; low, because others are left out of shards anyway"""
 

@@ -20,7 +20,7 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     quality: kinds.PositiveFloat = 0.15
     """of the quality of the data (requirement G14.05)"""
     diversity: kinds.PositiveFloat = 0.10
-    """of the games that it lacks compared with the config with most (requirement G14.06)"""
+    """of how few opponents its newest games had (requirement G14.06)"""
     value_of_information: kinds.PositiveFloat = 0.05
     """of how uncertain its rating is (requirement G14.07)"""
     efficiency: kinds.PositiveFloat = 0.10
@@ -62,6 +62,11 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     which quality is judged with full confidence"""
     critical_factor: kinds.PositiveFloat = 20.0
     """factor on the priority of a config with fewer than `critical_games`"""
+    few_games: kinds.Positive = 5_000
+    """games below which a network need not beat the heuristic yet, so that its config gets
+    `few_factor` of its share (requirement G08.26)"""
+    few_factor: Annotated[float, Meta(ge=1.0, le=100.0)] = 1.5
+    """factor on the priority of a config with fewer than `few_games`"""
     starved_max: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.5
     """largest part of self-play to which these factors raise the starved configs together: with two
     of twelve configs starved, the others stood at their floors whatever their terms"""

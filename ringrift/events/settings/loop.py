@@ -52,6 +52,9 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     run with 0 on hex8_2p, where one seat wins nearly all games, and 41 to 50 % on square8_2p"""
     opening_plies: kinds.Plies = 0
     """a game begins with 0 to this many random moves, which are not trained on"""
+    past_share: kinds.Fraction = 0.1
+    """share of a network's games in which an opponent has one seat: one of the newest three earlier
+    incumbents, or the heuristic by minimax or max-n"""
     pie: bool = False
     """pie rule, two seats only"""
     max_moves: Annotated[int, Meta(ge=MAX_MOVES_MIN, le=100_000)] = 4000

@@ -97,7 +97,13 @@ def test_the_length_is_held_against_the_shards_before():
 
 def test_a_second_opponent_counts():
     assert of(summary())["opponents"] == 0.5
-    assert of(summary(), summary(participants=("b:gumbel:s32",)))["opponents"] == 1.0
+    next_generation = summary(participants=("b:gumbel:s32",))
+    assert of(summary(), next_generation)["opponents"] == 0.5
+    half = summary(opponents={"b:gumbel:s32": 32})
+    assert of(half)["opponents"] == 1.0
+    assert of(half, summary(opponents={"c:gumbel:s32": 16}))["opponents"] == 1.0
+    few = of(summary(opponents={"b:gumbel:s32": 4, "c:gumbel:s32": 4}))["opponents"]
+    assert few == pytest.approx(64**2 / (56**2 + 2 * 4**2) / 2)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def promoted(config: str) -> ModelPromoted:
     )
 
 
-def assessed(config: str, adjusted: float) -> QualityAssessed:
+def assessed(config: str, adjusted: float, **components: float) -> QualityAssessed:
     return QualityAssessed(
         config=config,
         shard=B,
@@ -87,7 +87,7 @@ def assessed(config: str, adjusted: float) -> QualityAssessed:
         score=adjusted,
         confidence=1.0,
         adjusted=adjusted,
-        components={},
+        components=components,
         settings_version=1,
     )
 
@@ -130,6 +130,20 @@ def test_a_new_config_beside_old_ones_is_starved(story, settings_changed):
     )
     assert fact.shares[BIG] == pytest.approx(DEFAULT.starved_max)
     assert fact.shares[HEX] == pytest.approx(1 / 4)
+
+
+def test_few_opponents_and_not_few_games_raise_a_share(life):
+    (fact,) = life.when(assessed(HEX, 0.5, opponents=1.0)).then(AllocationDecided)
+    terms = {config: terms["diversity"] for config, terms in fact.terms.items()}
+    assert terms == {HEX: 0.0, SQUARE: 0.5, BIG: 0.5}
+    assert fact.shares[HEX] < 1 / 3 < fact.shares[SQUARE]
+
+
+def test_a_config_with_fewer_than_5000_games_gets_more(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(configs=(HEX, SQUARE)))
+    life.given(played(SQUARE, games=4_999))
+    (fact,) = life.when(played(HEX, games=5_000)).then(AllocationDecided)
+    assert fact.shares[SQUARE] / fact.shares[HEX] == pytest.approx(DEFAULT.few_factor, rel=0.02)
 
 
 def test_velocity_moves_shares_at_once_by_the_history_of_the_config(life):

@@ -8,11 +8,12 @@ import pytest
 from support.networks import random_nnue, random_nnue_policy
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
+from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
 from ringrift.learning.openings import PLIES
-from ringrift.learning.play import Host, play_games
+from ringrift.learning.play import RIVAL, Host, opponent_of, play_games, players_of
 from ringrift.learning.shards import GameRejected, build_shard, check_game, read_shard
 from ringrift.learning.window import open_window
 from ringrift.nets.nnue.policy import Weights, no_weights
@@ -322,3 +323,57 @@ def test_an_nnue_without_a_policy_plays_depth_first_search(key: str, harness: st
     assert len({game.moves for game in games}) == 3
     for game in games:
         assert len(check_game(game).decisions.plies) > 10
+
+
+def rivals(games: list[GameCompleted]) -> dict[str, list[int]]:
+    """Seats that the network of the plan does not have, by game."""
+    return {
+        game.game: [n for n, seat in enumerate(game.seats) if seat.model != DIGEST]
+        for game in games
+    }
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_3p"])
+def test_a_share_of_games_has_an_opponent_at_one_seat(key: str) -> None:
+    past = seat("gumbel", model="cd" * 32, evaluator="nnue", simulations=8, considered=4)
+    model = Model(lambda *_: pytest.fail("not asked"), nnue=random_nnue_policy(key))
+    fields = {"model": DIGEST, "opponents": (past,), "opponent_share": 0.5}
+    wanted, host = ticket(key, 16, **fields), Host(node="n", threads=1)
+    games = list(play_games(wanted, SETTINGS, host, model=model, opponent=model))
+    found = rivals(games)
+    assert {len(seats) for seats in found.values()} == {0, 1}
+    assert len({tuple(seats) for seats in found.values()}) == 1 + len(games[0].seats)
+    for game in games:
+        number = int(game.game.rpartition("-")[2])
+        expected = players_of(wanted.plan, seed_of(3, 1, number))
+        assert [RIVAL if s.model == past.model else 0 for s in game.seats] == list(expected)
+        assert {s for s in game.seats if s.model == past.model} <= {past}
+        assert len(check_game(game).decisions.plies)  # both searches give a policy to learn
+    again = list(play_games(wanted, SETTINGS, host, model=model, opponent=model))
+    assert {game.moves for game in again} == {game.moves for game in games}
+    alone = list(play_games(wanted, SETTINGS, host, model=model))  # it could not be fetched
+    assert not any(rivals(alone).values())
+
+
+def test_only_decisions_of_a_search_with_a_policy_are_learned_from() -> None:
+    stranger = seat("minimax", simulations=32)
+    model = Model(lambda *_: pytest.fail("not asked"), nnue=random_nnue_policy("hex8_2p"))
+    fields = {"model": DIGEST, "opponents": (stranger,), "opponent_share": 1.0}
+    for game in play_games(
+        ticket("hex8_2p", 4, **fields), SETTINGS, Host(node="n", threads=1), model=model
+    ):
+        (there,) = rivals([game])[game.game]
+        assert game.seats[there] == stranger
+        position, decided = Position.start(Config.parse("hex8_2p")), set()
+        plies = {decision.ply for decision in targets.decode(game.targets)[1]}
+        for ply, token in enumerate(game.moves.split()):
+            decided |= {position.seat - 1} if ply in plies else set()
+            position.play(token)
+        assert decided == {1 - there}
+
+
+def test_the_opponents_of_a_plan_take_turns_by_ticket() -> None:
+    some = tuple(seat("minimax", simulations=8 * n) for n in (1, 2, 3))
+    wanted = plan("hex8_2p", 240, games_per_ticket=8, opponents=some, opponent_share=0.5)
+    found = [opponent_of(item) for item in tickets_of(wanted, "EVENTS/7")]
+    assert {one.simulations for one in found if one} == {8, 16, 24}

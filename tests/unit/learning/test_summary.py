@@ -51,3 +51,14 @@ def test_matches_and_rejected_games_are_not_counted(games) -> None:
     assert summary.games == 1
     assert summarise([match]) is None
     assert summarise([]) is None
+
+
+def test_games_are_counted_by_opponent(games) -> None:
+    """One other player at a seat is an opponent; a network that meets itself has none."""
+    own = games[0].seats[0]
+    other = msgspec.structs.replace(own, participant="old:gumbel:s8")
+    met = msgspec.structs.replace(games[1], seats=(own, other, own))
+    summary = summarise([games[0], met, games[2]])
+    assert summary is not None
+    assert summary.opponents == {"old:gumbel:s8": 1}
+    assert summary.participants == ("old:gumbel:s8", "test:gumbel:s8")
