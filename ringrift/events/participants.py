@@ -69,6 +69,15 @@ def network_seat(
     return seat(harness, model=model, evaluator="nnue", simulations=positions)
 
 
+def harnesses_of(kind: str, seats: int) -> tuple[str, ...]:
+    """The harnesses by which a network of a kind can be played in games of `seats`, but for
+    `gpu_gumbel`, which is the same search as `gumbel`."""
+    depth_first = ("minimax",) if seats == MINIMAX_SEATS else ("maxn", "brs")
+    if kind == "nnue":
+        return depth_first
+    return ("gumbel", "puct", "policy", *depth_first, *(("descent",) if kind == "network" else ()))
+
+
 def participant(seat: Seat) -> str:
     """The name that follows from the options of `seat`, whatever its present name."""
     model = seat.model[:MODEL_DIGITS] if seat.model else BASELINE

@@ -18,7 +18,7 @@ Outcome = f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded | f.Reanalysi
 OUTCOMES: tuple[type[Outcome], ...] = get_args(Outcome)
 """facts that end the ticket they name"""
 URGENT, USUAL, SPARE = PRIORITIES = (1, 5, 9)
-"""lower first: escalated tickets, tickets that a generation waits for, spare games"""
+"""lower first: escalated tickets, tickets that a generation waits for, spare games and matches"""
 
 
 class TicketBase(Struct, frozen=True, kw_only=True):
@@ -100,6 +100,8 @@ def subject_of(ticket: Ticket, priority: int | None = None) -> str:
 def priority_of(ticket: Ticket) -> int:
     """Priority of a ticket until it is escalated."""
     if isinstance(ticket, SelfplayTicket) and ticket.plan.spare and not ticket.plan.owed:
+        return SPARE
+    if isinstance(ticket, EvaluationTicket) and ticket.request.spare:
         return SPARE
     return USUAL
 

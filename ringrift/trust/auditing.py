@@ -26,7 +26,7 @@ from ringrift.trust.replay import sampled
 AGAIN = 24
 """decisions of a game that are searched again once one differs"""
 INDEX_DIGITS_MAX = 9
-POLICY_HARNESSES = ("gumbel", "gpu_gumbel")
+POLICY_HARNESSES = ("gumbel", "gpu_gumbel", "puct")
 """whose decisions are always recorded"""
 ANY = "0" * 64
 """stands for any network: how one plays follows from its kind"""

@@ -130,11 +130,14 @@ def registered(item: Loop, fact: f.ModelRegistered | f.ModelAdopted) -> Loop:
 
 @DECIDER.evolves
 def match_requested(item: Loop, fact: f.EvaluationRequested) -> Loop:
-    return _moved(item, matches=item.matches + 1)
+    # the loop waits for no match that only measures
+    return item if fact.purpose in f.MEASURING else _moved(item, matches=item.matches + 1)
 
 
 @DECIDER.evolves
 def measured(item: Loop, fact: f.EvaluationEnded) -> Loop:
+    if fact.purpose in f.MEASURING:
+        return item
     return _answered(item, fact.ticket, matches=item.matches - 1)
 
 

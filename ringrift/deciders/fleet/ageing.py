@@ -45,6 +45,8 @@ def requested(
     fact: f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested,
     context: Context,
 ) -> Ageing:
+    if isinstance(fact, f.EvaluationRequested) and fact.spare:
+        return state  # it is played where evaluators are idle, or never
     tickets = tickets_of(fact, context.position)
     kind = kind_of(tickets[0])
     item = Waiting(config=fact.config, kind=kind, since=context.time, tickets=len(tickets))

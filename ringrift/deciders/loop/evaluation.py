@@ -13,15 +13,17 @@ A network that learned from retracted games plays the baselines once more for ea
 that its strength is known from later games. So does a current network that has not played them for
 30 days. Matches against a baseline that failed are requested again (`repeats`).
 
-When too many matches wait, training is held back until most are played."""
+When too many matches wait, training is held back until most are played; those of tournaments and
+those that people ask for do not count."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ringrift.deciders import kit
 from ringrift.deciders.kit import STEERING, Context, Decider, replace, seed_from
-from ringrift.deciders.loop import split
+from ringrift.deciders.loop import split, tournament
 from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Retest
+from ringrift.deciders.loop.tournament import TOURNAMENT
 from ringrift.deciders.loop.trials import (
     GENERATIONS_MAX,
     Evaluation,
@@ -37,7 +39,7 @@ from ringrift.events.participants import kind_of, network_seat
 DECIDER = Decider(
     "evaluation",
     Evaluations,
-    parts=(FAILED_MATCHES,),
+    parts=(FAILED_MATCHES, TOURNAMENT),
     wakes=STEERING,
     quiet=(f.SelfplayFinished,),  # no match is due after games
 )
@@ -58,6 +60,24 @@ def due(state: Evaluations, context: Context) -> Iterator[f.EvaluationRequested 
         yield f.EvaluationBackpressureEngaged(waiting=waiting, settings_version=version)
     if state.held_back and waiting <= settings.waiting_resume:
         yield f.EvaluationBackpressureReleased(waiting=waiting, settings_version=version)
+
+
+@DECIDER.decides
+def measure(
+    state: Evaluations, fact: f.TickRecorded, context: Context
+) -> Iterator[f.EvaluationRequested]:
+    """Request the matches of the tournament that are due."""
+    for name, item in state.configs.items():
+        if item.current is None or context.pauses.stops(name, "evaluation"):
+            continue
+        before = [model for model in item.generations if model != item.current]
+        newest = [item.current, *before[: -tournament.RECENT - 1 : -1]]
+        known = item.architectures
+        models = {model: known[model] for model in newest if model in known}
+        seconds, generations = item.seconds.mean, item.generations
+        due = tournament.match(item.tournament, name, models, generations, seconds, context)
+        if due:
+            yield due
 
 
 def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.EvaluationRequested]:
@@ -174,13 +194,13 @@ def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
 
 @DECIDER.evolves
 def counted(state: Evaluations, fact: f.EvaluationRequested) -> Evaluations:
-    return replace(state, waiting=state.waiting + 1)
+    return replace(state, waiting=state.waiting + (fact.purpose not in f.MEASURING))
 
 
 @DECIDER.evolves
 def answered(state: Evaluations, fact: f.EvaluationEnded) -> Evaluations:
     item = state.configs.get(fact.config, Evaluation())
-    if fact.ticket in item.tickets:
+    if fact.ticket in item.tickets or fact.purpose in f.MEASURING:
         return state
     return replace(state, waiting=max(0, state.waiting - 1))
 
@@ -197,7 +217,7 @@ def ended(item: Evaluation, fact: f.EvaluationEnded) -> Evaluation:
     if fact.ticket in item.tickets:
         return item
     item = replace(item, tickets=kit.noted(item.tickets, fact.ticket))
-    if isinstance(fact, f.EvaluationScored) and fact.games:
+    if isinstance(fact, f.EvaluationScored) and fact.games and fact.purpose not in f.MEASURING:
         item = replace(item, seconds=item.seconds.after(fact.play_seconds / fact.games))
     trial = item.trials.get(model := fact.candidate_model or "")
     # a failure outside a split trial rejects the candidate

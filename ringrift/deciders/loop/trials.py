@@ -8,6 +8,7 @@ from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import Configs, Struct, replace
 from ringrift.deciders.loop.repeats import Failures, Retest
 from ringrift.deciders.loop.split import ByNode, combined, liars_max, tickets_of_round
+from ringrift.deciders.loop.tournament import Tournament
 from ringrift.deciders.loop.verdict import First
 from ringrift.events import Settings, facts as f
 
@@ -100,6 +101,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     trials: dict[str, Trial] = {}
     retests: dict[str, Retest] = {}
     failures: Failures = Failures()
+    tournament: Tournament = Tournament()
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
     tickets: tuple[str, ...] = ()

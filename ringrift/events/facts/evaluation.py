@@ -24,6 +24,8 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
     starts: Annotated[int, Meta(ge=1, le=ITEMS_MAX)]
     seed: Count
     split: Annotated[int, Meta(ge=0, le=13)] = 0
+    spare: bool = False
+    """a match of the scheduled tournament, played on idle evaluators"""
 
     def __post_init__(self) -> None:
         law(self.candidate.participant != self.opponent.participant, "a candidate meets another")

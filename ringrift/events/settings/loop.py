@@ -205,6 +205,10 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """pending evaluations at which training pauses (requirement G09.02)"""
     waiting_resume: kinds.NonNegative = 35
     """pending evaluations at which training resumes"""
+    tournament_share: kinds.Fraction = 0.02
+    """seconds of tournament matches, relative to those of all other work of a config: its current
+    network and the two before it meet under every harness that suits them, on idle evaluators
+    (requirement G09.10). 0: none are scheduled"""
     stale_days: Annotated[float, Meta(ge=0.001, le=36_500.0)] = 30.0
     """an incumbent whose newest evaluation against a baseline is older repeats them (requirement
     G09.08)"""
