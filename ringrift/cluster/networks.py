@@ -111,4 +111,4 @@ async def _newest(log: Log, kind: type[f.Fact], config: str) -> Expect:
 
 async def _require_stored(log: Log, model: str) -> None:
     if not await Blobs(log).has(MODEL_BUCKET, model):
-        raise CommandError(f"{short(model)} is not stored any more: import its file first")
+        raise CommandError(f"{short(model)} is not stored any more: `ringrift model keep FILE`")

@@ -6,7 +6,8 @@ Games that are no training data (`ringrift.consumers.shards.admission`), those o
 those that another implementation of the rules rejects (with `parity.pending` off it is waited for)
 and those retracted before a shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
-sequence on the shard subject lets only one of them write each shard."""
+sequence on the shard subject lets only one of them write each shard. The exporter also deletes the
+blobs of networks that were retired."""
 
 from collections import defaultdict
 from typing import NamedTuple

@@ -1,9 +1,8 @@
 """The table of processes: the name, role, port and deciders of each, and the facts that it writes
 and reads.
 
-Permissions, the plan of a node, health ports, the expected processes, the simulator, `verify` and
-the tables of `schemas/` and `docs/` are derived from it. To add a process, add a row here and a
-module `ringrift.consumers.<name>`."""
+Permissions, the plan of a node, health ports, the simulator, `verify`, and tables of `schemas/` and
+`docs/` are derived from it. To add a process, add a row here and `ringrift.consumers.<name>`."""
 
 import importlib
 from collections.abc import Iterable
@@ -76,6 +75,7 @@ _ASKED: Facts = (f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed)
 _PARITY: Facts = (f.ParityConfirmed, f.ParityRejected)
 _NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
 _CERTIFIED: Facts = (*_INCUMBENTS, f.PromotionAttested)
+_KEPT: Facts = (f.ModelRetired, f.ModelKept)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
@@ -184,9 +184,9 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
 # 190, deciders 36 to 48 MB), with room for larger boards
-_PLANS = ("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention", "loop.adoption")
+_PLANS = ["selfplay", "training", "evaluation", "retention", "adoption", "retirement"]
 _SPECS = (
-    ProcessSpec("planner", 8791, leased=True, decides=_PLANS),
+    ProcessSpec("planner", 8791, leased=True, decides=tuple(f"loop.{name}" for name in _PLANS)),
     ProcessSpec("promoter", 8792, leased=True, decides=("loop.promotion",)),
     ProcessSpec("rater", 8793, decides=("loop.rating",)),
     ProcessSpec(
@@ -202,8 +202,9 @@ _SPECS = (
         8795,
         memory=384 * MIB,
         own_writes=(f.ShardExported,),
-        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, *_NAMES, *_PARITY),
+        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired, *_NAMES, *_PARITY, *_KEPT),
         own_purges=(_SHARDS,),
+        own_trims=(_MODELS,),
     ),
     ProcessSpec(
         "feedback",

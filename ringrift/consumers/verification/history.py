@@ -73,6 +73,10 @@ class History:
                     yield Problem("score", meta.position, "fail", text)
             case facts.ModelRegistered() | facts.ModelDerived():
                 self.blobs["models"].setdefault(event.model, meta.position)
+            case facts.ModelRetired():
+                self.blobs["models"].pop(event.model, None)
+            case facts.ModelKept(kept=True):
+                self.blobs["models"].setdefault(event.model, meta.position)
             case facts.ShardExported():
                 self.shards.append((event, meta.position))
                 self.blobs["shards"].pop(event.supersedes or "", None)

@@ -15,7 +15,7 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
 
     `round` counts the requests for one pairing and purpose, from 0. `split` is the number of
     tickets of a round that evaluators on different nodes play, so that none decides alone; 0 if
-    anyone may play all."""
+    anyone may play all. A `spare` match is of the scheduled tournament."""
 
     candidate: Seat
     opponent: Seat
@@ -25,7 +25,6 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
     seed: Count
     split: Annotated[int, Meta(ge=0, le=13)] = 0
     spare: bool = False
-    """a match of the scheduled tournament, played on idle evaluators"""
 
     def __post_init__(self) -> None:
         law(self.candidate.participant != self.opponent.participant, "a candidate meets another")

@@ -178,6 +178,14 @@ class ModelAdopted(ConfigDecision, subject="model.{config}.adopted"):
     why: Text
 
 
+class ModelRetired(ConfigDecision, subject="model.{config}.retired"):
+    """A network lost, and nothing needs it any more, so its blob is deleted; `ringrift model keep
+    FILE` stores it again."""
+
+    model: Sha256
+    why: Text
+
+
 ModelMade = ModelRegistered | ModelDerived
 """facts by which a network exists"""
 

@@ -37,6 +37,9 @@ class ArchiveSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     year of them is a few GB, and where they leave, every machine needs access to the archive"""
     segment_bytes: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 64_000_000
     """size of the messages in one segment: a segment is in memory while it is made"""
+    models_delete_hours: kinds.NonNegativeFloat = 720.0
+    """age from which networks that lost, and that nothing needs, are deleted where there is no
+    archive; 0: never. A month is about as long as somebody asks for one"""
     models_keep_hours: Retention = 168.0
     """age from which networks leave the bucket that are neither current, nor parents of current
     ones, nor kept (`ringrift model keep`)"""
