@@ -31,6 +31,8 @@ from ringrift.runtime.run import run
 
 WAITING_MAX = 4
 """times the usual number of games of a shard, with those that teach nothing"""
+MATCHES = ("evaluation", "tournament")
+"""origins of games some of which are against players that do not search"""
 VERDICTS_SECONDS = 5.0
 """between two looks for verdicts that are waited for"""
 
@@ -78,7 +80,8 @@ async def _export(process: Process) -> None:
             if meta.seq not in refused:
                 admission.note(game)
             continue
-        if not building.is_learned_from(game, settings.people):
+        people, tournaments = settings.people, settings.tournaments
+        if not building.is_learned_from(game, people=people, tournaments=tournaments):
             continue
         judged = Judged(game, meta, await admission.refusal(game, meta))
         if judged.refusal:
@@ -98,12 +101,17 @@ async def _export(process: Process) -> None:
             settings = await _settings(process)  # changed settings apply from the next shard on
 
 
+def _seqs(games: Games, origin: str) -> tuple[int, ...]:
+    """The sequences of the games of an origin."""
+    return tuple(meta.seq for game, meta, _ in games if game.origin == origin)
+
+
 def _is_due(waiting: Games, wanted: int) -> bool:
     """Whether these games make a shard: not if all of them are against baselines, which teach
     nothing, unless more wait than the memory allows."""
     if len(waiting) < wanted:
         return False
-    taught = any(one.game.origin != "evaluation" or teaches(one.game) for one in waiting)
+    taught = any(one.game.origin not in MATCHES or teaches(one.game) for one in waiting)
     return taught or len(waiting) >= WAITING_MAX * wanted
 
 
@@ -164,7 +172,8 @@ async def _cut(
         last_seq=games[-1].meta.seq,
         games=len(games),
         **shard._asdict(),
-        people=tuple(meta.seq for game, meta, _ in games if game.origin == "human"),
+        people=_seqs(games, "human"),
+        tournaments=_seqs(games, "tournament"),
         rejected=len(refused.get("replay", ())),
         refused=refused,
         retracted=len(good) - len(kept),

@@ -116,7 +116,8 @@ class Admission:
                 asked[ticket.ticket] = "selfplay", ticket.games
             elif isinstance(ticket, work.EvaluationTicket):
                 games = ticket.request.starts * Config.parse(ticket.request.config).seats
-                asked[ticket.ticket] = "evaluation", games
+                measures = ticket.request.purpose in f.MEASURING
+                asked[ticket.ticket] = "tournament" if measures else "evaluation", games
         return asked
 
     async def _learn_names(self) -> None:

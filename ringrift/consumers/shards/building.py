@@ -27,10 +27,13 @@ def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
     )
 
 
-def is_learned_from(game: f.GameCompleted, people: bool = False) -> bool:
-    """Whether a game may be in a shard. Tournaments only measure strength, which must not influence
-    the next network; games of `people` are admitted by a setting."""
-    return game.origin not in f.UNLEARNED or (people and game.origin == "human")
+def is_learned_from(
+    game: f.GameCompleted, *, people: bool = False, tournaments: bool = False
+) -> bool:
+    """Whether a game may be in a shard. Those of `tournaments`, which only measure strength, and of
+    `people` are admitted by a setting."""
+    admitted = {"human": people, "tournament": tournaments}
+    return game.origin not in f.UNLEARNED or admitted[game.origin]
 
 
 class StoredShard(NamedTuple):
@@ -64,8 +67,10 @@ async def games_in(
     refused = {seq for seqs in shard.refused.values() for seq in seqs}
     kept: dict[int, f.GameCompleted] = {}
     completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
+    named = {*shard.people, *shard.tournaments}
     async for game, meta in completed:
-        if is_learned_from(game, meta.seq in shard.people) and meta.seq not in refused:
+        learned = game.origin not in f.UNLEARNED or meta.seq in named
+        if learned and meta.seq not in refused:
             total += 1
             if not retracted(retractions, game, meta.seq):
                 kept[meta.seq] = game

@@ -151,12 +151,13 @@ def evaluated(item: Progress, fact: f.EvaluationScored | f.EvaluationAbandoned) 
 def exported(item: Progress, fact: f.ShardExported) -> Progress:
     if fact.supersedes:  # its games were counted before; imported ones had no samples then
         return replace(item, samples_new=item.samples_new + fact.samples_added)
+    uncounted = fact.imported + len(fact.people) + len(fact.tournaments)
     wins = fact.summary.wins if fact.summary else ()
     if wins and item.wins_new:
         wins = tuple(map(sum, zip(wins, item.wins_new, strict=True)))
     return replace(
         item,
-        games_exported=item.games_exported + fact.games - fact.imported,
+        games_exported=item.games_exported + fact.games - uncounted,
         baseline_games=0,
         samples_new=item.samples_new + fact.samples,
         wins_new=wins or item.wins_new,

@@ -18,7 +18,7 @@ OPPONENTS_MAX = 16
 """of one plan"""
 
 UNLEARNED = frozenset({"tournament", "human"})
-"""origins of games that no network learns from, unless a shard names them (`people`)"""
+"""origins of games that no network learns from, unless a shard names them"""
 
 T = TypeVar("T")
 BySeat = Annotated[tuple[T, ...], Meta(min_length=2, max_length=4)]
@@ -61,10 +61,10 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     share a rank. `removed` counts the removed rings credited to each seat, `territory` the
     collapsed cells of each. `seed` determines the game's random choices. Games of origin
     `tournament` only measure (`MEASURING`), and those of origin `human` are of people; neither are
-    in a shard, unless the setting `shard.people` admits the latter. The ticket of a game of people
-    is its own id. Games of origin `import` were played by another system, under the names
-    `legacy:...`: harness and budget of a seat are the nearest of ours, and `node` names the source
-    (`ImportStarted`)."""
+    in a shard, unless the settings `shard.tournaments` and `shard.people` admit them. The ticket of
+    a game of people is its own id. Games of origin `import` were played by another system, under
+    the names `legacy:...`: harness and budget of a seat are the nearest of ours, and `node` names
+    the source (`ImportStarted`)."""
 
     game: Name
     origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]

@@ -75,6 +75,8 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     refused: dict[Refusal, Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)]] = {}
     people: Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)] = ()
     """games of origin `human` among them, by their sequences in `GAMES`; all others are left out"""
+    tournaments: Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)] = ()
+    """games of origin `tournament` among them, likewise"""
     events_seq: Count = 0
     """retractions and reanalyses up to this sequence of `EVENTS` are applied; 0: none"""
     targets_seq: Count = 0

@@ -77,6 +77,9 @@ class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     people: bool = False
     """whether games of people that are kept from now on are in shards too. Only the decisions of
     networks in them are samples; people play to win or to try something, so their moves are none"""
+    tournaments: bool = False
+    """whether games of tournaments, gauntlets and other matches that only measure are in shards
+    too, from those that are played from now on (requirement G02.18)"""
     windows_kept: kinds.PositiveFloat = 2.0
     """a shard older than this many training windows is retired: its blob is deleted, and rebuilt on
     demand. More than one, so that a window that is enlarged finds its shards"""

@@ -16,6 +16,8 @@ from ringrift.consumers.verification.stores import shard_problem
 from ringrift.events import Settings
 from ringrift.events.facts import (
     UNLEARNED,
+    ConsumerStarted,
+    EvaluationRequested,
     GameCompleted,
     Refusal,
     Seat,
@@ -117,6 +119,34 @@ async def test_games_of_people_are_in_shards_if_the_settings_say_so(system: Syst
     (shard,) = await exported(system, recorded_game(1))
     assert (shard.games, shard.people, shard.refused) == (2, (1,), {})
     # a later change of the settings does not change what the shard holds
+    await system.write(SettingsChanged(version=3, settings=SETTINGS, why="test"))
+    assert await shard_problem(system.log, shard, "EVENTS/1") is None
+    await rebuild(system.process(), shard)  # raises if a byte differs
+
+
+async def test_games_of_tournaments_are_in_shards_if_the_settings_say_so(system: System) -> None:
+    rules = ShardSettings(games=2, tournaments=True)
+    await system.write(SettingsChanged(version=2, settings=Settings(shard=rules), why="test"))
+    match = EvaluationRequested(
+        config="hex8_2p",
+        generation=1,
+        candidate=Seat(participant="x", harness="gumbel", simulations=8),
+        opponent=Seat(participant="y", harness="gumbel", simulations=4),
+        purpose="gauntlet",
+        round=0,
+        starts=1,
+        seed=1,
+        settings_version=2,
+    )
+    position = await system.write(match)
+    ticket = f"evaluation-events-{position}"
+    node = "n1"
+    await system.write(ConsumerStarted(node=node, consumer="evaluator", instance="e", version="1"))
+    played = recorded_game(0, origin="tournament", ticket=ticket, game=f"{ticket}-0", node=node)
+    await append(system, played, f"EVENTS/{position}")
+    (shard,) = await exported(system, recorded_game(1))
+    assert (shard.games, shard.tournaments, shard.refused) == (2, (1,), {})
+    assert shard.samples > 0
     await system.write(SettingsChanged(version=3, settings=SETTINGS, why="test"))
     assert await shard_problem(system.log, shard, "EVENTS/1") is None
     await rebuild(system.process(), shard)  # raises if a byte differs

@@ -47,6 +47,8 @@ def test_a_measuring_match_is_not_learned_from(purpose: Any) -> None:
     games = games_of(purpose)
     assert [game.origin for game in games] == ["tournament"] * 2
     assert not any(map(is_learned_from, games))
+    assert all(is_learned_from(game, tournaments=True) for game in games)
+    assert not any(is_learned_from(game, people=True) for game in games)
 
 
 def test_a_match_of_the_loop_is_learned_from() -> None:
