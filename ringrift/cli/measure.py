@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+from msgspec.structs import asdict
+
 from ringrift.cli import common
 from ringrift.cli.common import TABLE, Form, Tabular, opened, progress, show_rows
 from ringrift.errors import CommandError
@@ -78,7 +80,8 @@ async def strength(
 
 async def gauntlet(
     *,
-    config: common.Config,
+    config: common.Config | None = None,
+    all: bool = False,
     model: str | None = None,
     models: common.Words = (),
     tiers: bool = False,
@@ -91,6 +94,7 @@ async def gauntlet(
 
     Args:
         config: Board and number of seats, such as hex8_2p.
+        all: Instead play the current network of every config that is on.
         model: First digits of the digest of a network [default: the current network].
         models: Instead play a round robin of these networks (first digits of their digests).
         tiers: Instead play the tiers from D1 up, and report the highest that is beaten.
@@ -104,6 +108,11 @@ async def gauntlet(
 
     if models and tiers:
         raise CommandError("give --models or --tiers, not both")
+    if (config is None) != all or (all and (model or models or tiers)):
+        raise CommandError("give --config, or --all without --model, --models and --tiers")
+    if config is None:
+        await _gauntlet_of_all(simulations, starts, seed, session)
+        return
     name = model or "current"
     async with _arena(session, config, seed) as arena:
         if tiers:
@@ -122,6 +131,30 @@ async def gauntlet(
     document = {"results": results, "ratings": rated.ratings, "anchor": rated.anchor}
     ratings = ratings_table(config, rated.ratings, rated.anchor, rated.unrated)
     show_rows(session, {"config": config, **document}, results, table, ratings)
+
+
+async def _gauntlet_of_all(simulations: int, starts: int, seed: int, session: Tabular) -> None:
+    """Play the current network of every config that has one, config by config."""
+    from ringrift.cluster.screen import ratings_table
+    from ringrift.insight.strength import arena as matches
+    from ringrift.insight.strength.strength_report import results_table
+    from ringrift.log.read import settings_in_force
+
+    async with opened(session) as log:
+        settings, _ = await settings_in_force(log)
+    documents, rows, texts = list[Any](), list[Any](), list[Any]()
+    for config in settings.configs:
+        async with _arena(session, config, seed) as arena:
+            if arena.known.view.current is None:
+                texts.append(f"{config}: no current network yet")
+                continue
+            results, rated = await matches.play_gauntlet(arena, "current", simulations, starts)
+        document = {"results": results, "ratings": rated.ratings, "anchor": rated.anchor}
+        documents.append({"config": config, **document})
+        rows += [{"config": config, **asdict(row)} for row in results]
+        texts.append(results_table(f"{config}: gauntlet", results))
+        texts.append(ratings_table(config, rated.ratings, rated.anchor, rated.unrated))
+    show_rows(session, documents, rows, *texts)
 
 
 def tiers(*, form: Form = TABLE) -> None:

@@ -50,6 +50,13 @@ _LIST = (
     _counter("ringrift_consumer_errors_total", "Dead letters and failed tickets."),
     _counter("ringrift_decisions_total", "Decisions written, by fact.", "fact"),
     _counter("ringrift_tickets_total", "Tickets that ended in this process.", "kind", "outcome"),
+    _counter(
+        "ringrift_ticket_retries_total",
+        "Failed tickets that are tried again (queued) or failed for good (exhausted), and tickets "
+        "done on a later delivery (succeeded).",
+        "kind",
+        "outcome",
+    ),
     _counter("ringrift_busy_seconds_total", "Time that the process has worked.", "work"),
     _histogram("ringrift_ticket_seconds", "Time from taking a ticket to its end.", "kind"),
     _histogram(

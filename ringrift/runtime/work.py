@@ -35,6 +35,7 @@ PULL_SECONDS = 600.0
 PAUSED_SECONDS = 5.0
 LEFT_SECONDS = 10.0
 """until a ticket that was left to other nodes is delivered again"""
+RETRIES = "ringrift_ticket_retries_total"
 LOOK_SECONDS = 0.5
 """between two checks whether a waiting worker may take a ticket"""
 
@@ -130,6 +131,8 @@ async def _serve(
         await handle(process, ticket, item.deliveries)
         await item.ack()
         outcome = "done"
+        if item.deliveries > 1:
+            process.metrics.add(RETRIES, kind, "succeeded")
         await process.breakers.worked(target)
     except Drained:
         outcome = "handed back"
@@ -150,6 +153,7 @@ async def _serve(
         reason = f"{type(error).__name__}: {error}"
         waits = process.controls.operation.ticket_waits
         is_last = isinstance(error, Permanent) or item.deliveries > len(waits)
+        process.metrics.add(RETRIES, kind, "exhausted" if is_last else "queued")
         if not is_last:
             delay = waits[item.deliveries - 1]
             logger.error("failed, will retry", reason=reason, delay_seconds=delay, exc_info=True)

@@ -112,7 +112,9 @@ def ringrift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.slow
-def test_strength_through_the_log(ringrift: Any, tmp_path: Path) -> None:
+def test_strength_through_the_log(
+    ringrift: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     blob = fresh_network()
     name = digest_of(blob)[:12]
     asyncio.run(published(tmp_path, blob))
@@ -147,6 +149,11 @@ def test_strength_through_the_log(ringrift: Any, tmp_path: Path) -> None:
         f"{name}:policy:s0",
         "baseline:heuristic:s0",
     }
+    words = ["gauntlet", "--all", "--starts", "1", "--simulations", "2", "--json"]
+    capsys.readouterr()
+    assert main([*words, "--data", str(tmp_path)]) == 0
+    (everything,) = json.loads(capsys.readouterr().out)
+    assert everything == {"config": CONFIG, **found}
 
 
 def test_impossible_measurements_are_reported_in_one_line(
@@ -163,6 +170,7 @@ def test_impossible_measurements_are_reported_in_one_line(
     assert "no opponent is called god; there are random, heuristic, self2" in refused(
         "strength", "--against", "god"
     )
+    assert "give --config, or --all" in refused("gauntlet", "--all")
     assert "at least two budgets" in refused("strength", "--ladder", "--budgets", "8")
     assert "hex8_2p has no current network yet: run `ringrift up --config hex8_2p`" in refused(
         "strength"

@@ -30,7 +30,7 @@ from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_o
 from ringrift.log.errors import LogUnavailable
 from ringrift.runtime.heartbeat import relieve
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import Drained, is_done, work
+from ringrift.runtime.work import RETRIES, Drained, is_done, work
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
@@ -90,6 +90,25 @@ async def test_failed_work_is_retried_then_recorded_and_dead_lettered(system: Sy
     assert waits == pytest.approx(OperationSettings().ticket_waits)
     assert failure.reason == "RuntimeError: no luck"
     assert letter.failure_recorded
+    assert retries(worker) == {"queued": 3, "exhausted": 1, "succeeded": 0}
+
+
+async def test_a_ticket_that_succeeds_later_is_counted(system: System) -> None:
+    async def fail_once(process: Process, deliveries: int) -> None:
+        if deliveries == 1:
+            raise RuntimeError("no luck")
+
+    worker = Worker(system, fail_once)
+    await system.request()
+    async with running(worker.run()):
+        await until(lambda: not system.queue.entries)
+    assert retries(worker) == {"queued": 3, "exhausted": 0, "succeeded": 3}
+
+
+def retries(worker: Worker) -> dict[str, float]:
+    metrics = worker.process.metrics
+    outcomes = ("queued", "exhausted", "succeeded")
+    return {outcome: metrics.value(RETRIES, "selfplay", outcome) or 0 for outcome in outcomes}
 
 
 async def test_drained_work_is_handed_back_at_once(system: System) -> None:
