@@ -124,11 +124,14 @@ def ended(state: Networks, fact: Outcome, context: Context) -> Networks:
     item = state.running.get(name)
     if item is None or fact.ticket in item.done:
         return state
-    for model in item.models:
-        state = state.used(model, context.time)
-    running = {key: value for key, value in state.running.items() if key != name}
     if len(item.done) + 1 < item.tickets:
-        running[name] = replace(item, done=(*item.done, fact.ticket))
+        left = replace(item, done=(*item.done, fact.ticket))
+        return replace(state, running={**state.running, name: left})
+    running = {key: value for key, value in state.running.items() if key != name}
+    for model in item.models:
+        known = state.models.get(model)
+        if known and known.lost:  # others are used until they lose
+            state = state.used(model, context.time)
     return replace(state, running=running)
 
 

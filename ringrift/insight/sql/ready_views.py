@@ -33,6 +33,27 @@ READY_VIEWS: dict[str, str] = {
                r.se AS se, r.games AS games, anchor, rated_at
         FROM rows ORDER BY config, place
     """,
+    # what the networks of each architecture reached; Elo as each has played most
+    "architectures": """
+        WITH made AS (
+            SELECT DISTINCT config, model, left(model, 12) AS digits, architecture
+            FROM model_registered
+        ),
+        rated AS (
+            SELECT config, left(participant, 12) AS digits, arg_max(elo, games) AS elo,
+                   sum(games) AS games
+            FROM leaderboard GROUP BY ALL
+        ), trained AS (
+            SELECT config, model, sum(train_seconds) / 3600 AS hours
+            FROM training_finished GROUP BY ALL
+        )
+        SELECT config, architecture, count(*) AS networks,
+               coalesce(sum(games), 0)::BIGINT AS games, avg(elo) AS elo_mean,
+               max(elo) AS elo_best, coalesce(sum(hours), 0) AS hours
+        FROM made LEFT JOIN trained USING (config, model)
+             LEFT JOIN rated USING (config, digits)
+        GROUP BY ALL ORDER BY ALL
+    """,
     # people and those they played, by a fit of its own; the anchor of a row has Elo 0
     "people": "SELECT * FROM raw.people ORDER BY config, anchor, elo DESC",
     # work finished per hour

@@ -26,6 +26,8 @@ from ringrift.events.facts import (
     TrainingProgressed,
     UtilisationSampled,
 )
+from ringrift.insight.models.architecture_records import records
+from ringrift.insight.models.model_history import ModelHistory
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.sql import log_tables as tables
 from ringrift.insight.sql.log_tables import FILE, columns, open_tables, refresh, rows_of, view_name
@@ -172,6 +174,18 @@ async def test_the_leaderboard_is_the_table_of_the_log(loop: TurningLoop, path: 
     (table,) = await rebuild_elo(loop.log)
     rows = ask(path, "SELECT participant, elo, se, games FROM leaderboard ORDER BY place")
     assert rows == [(row.participant, row.elo, row.se, row.games) for row in table.table.ratings]
+
+
+async def test_architectures_are_those_of_the_command(loop: TurningLoop, path: Path) -> None:
+    found = records(await ModelHistory.read(loop.log), "hex8_2p")
+    assert found
+    columns = "architecture, networks, games, elo_mean, elo_best, hours"
+    rows = [
+        (one.architecture, one.networks, one.games, one.elo_mean, one.elo_best, one.hours)
+        for one in found
+    ]
+    for row, expected in zip(ask(path, f"SELECT {columns} FROM architectures"), rows, strict=True):
+        assert row == pytest.approx(expected)
 
 
 async def test_latencies_are_from_the_causes(loop: TurningLoop, path: Path) -> None:
