@@ -1,5 +1,6 @@
 """Trains networks: shards in, a network and its facts out. A killed training resumes from its
-newest checkpoint, on any node.
+newest checkpoint, on any node. One on several configs records its facts for each of them, and
+registers its network once.
 
 A config has one training at a time: the sequence of its request is the fencing token. The log
 refuses the results of a trainer once a newer training was requested, so a trainer that was paused
@@ -7,7 +8,7 @@ registers nothing when it continues."""
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from ringrift.events.settings import Settings, TrainingSettings
 from ringrift.events.settings_sources import load
 from ringrift.events.tickets import TrainingTicket
 from ringrift.learning.families import checkpoint_of, trainer_of
+from ringrift.learning.schedule import steps_for
 from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
@@ -33,7 +35,7 @@ from ringrift.nets.shapes import canonical
 from ringrift.runtime.host import return_memory, threads
 from ringrift.runtime.process import Drained, Process, cancel
 from ringrift.runtime.run import run
-from ringrift.runtime.work import fields_of, is_done, work
+from ringrift.runtime.work import drafts, fields_of, is_done, work
 
 CHECKPOINT_FACT_SECONDS = 600.0
 """between two TrainingCheckpointed facts of a long training: enough for a timeout of two hours; a
@@ -69,14 +71,14 @@ async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> No
         resumed_step=trainer.step,
     )
     # each delivery records its start, so a resumed training shows a sign of life
-    await process.append(started, cause=ticket.cause, key=deliveries)
+    await process.log.append(drafts(process, ticket, started, deliveries))
     began = process.clock.monotonic()
     progress = await run_training(process, ticket, trainer)
     if progress is None:
         logger.warning("timed out, and another training was requested", ticket=ticket.ticket)
         return
     try:
-        await publish(process, ticket, trainer, progress, process.clock.monotonic() - began)
+        await publish(process, ticket, trainer, process.clock.monotonic() - began)
     except ConcurrencyError as error:
         logger.warning("finished too late, not registered", ticket=ticket.ticket, error=str(error))
     await process.blobs.delete(CHECKPOINT_BUCKET, ticket.ticket)
@@ -87,7 +89,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
     request = ticket.request
     in_force, _ = await process.settings(request.settings_version)
     settings = settings_of(request, in_force)
-    window = await _window(process, request, settings)
+    windows = await _windows(process, request, settings)
     start = await initial_weights(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -98,9 +100,11 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
 
     def make(checkpoint: bytes | None) -> Trainer:
         return trainer_of(settings.architecture)(
-            window,
+            windows[0],
             settings,
             seed=request.seed,
+            steps=steps_of(windows, request, settings),
+            others=windows[1:],
             start=start,
             teacher=teacher,
             resume=checkpoint,
@@ -124,30 +128,50 @@ def settings_of(request: f.TrainingRequested, settings: Settings) -> TrainingSet
     return replace(adjusted, architecture=request.architecture, epochs=epochs)
 
 
-async def _window(
+def steps_of(
+    windows: Sequence[Window], request: f.TrainingRequested, settings: TrainingSettings
+) -> tuple[int, ...]:
+    """The steps on each window; `settings` are those of the request."""
+    intensities = {one.config: one.intensity for one in request.windows}
+    factors = [intensities[one.config.key] / request.intensity for one in windows]
+    return tuple(
+        steps_for(replace(settings, epochs=settings.epochs * factor), len(window))
+        for window, factor in zip(windows, factors, strict=True)
+    )
+
+
+async def _windows(
     process: Process, request: f.TrainingRequested, settings: TrainingSettings
+) -> list[Window]:
+    """The requested shards of each config as arrays, that of the largest board first, because an
+    NNUE has its rows; lost shards are rebuilt."""
+    exported = await exported_shards(process.log)
+    windows = []
+    for wanted in request.windows:
+        facts = {fact.digest: fact for fact, _ in exported.get(wanted.config, [])}
+        # a shard of another encoder holds features that this build's networks do not have
+        missing = [digest for digest in wanted.shards if digest not in facts]
+        if missing:
+            why = "another build requested this training"
+            raise LookupError(
+                f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; {why}"
+            )
+        blobs = [await shard_bytes(process, facts[digest]) for digest in wanted.shards]
+        weights = wanted.shard_weights or (1.0,) * len(blobs)
+        most = settings.window_samples
+        windows.append(await asyncio.to_thread(_opened, wanted.config, blobs, weights, most))
+    return sorted(windows, key=lambda window: -len(window.config.shape.cells))
+
+
+def _opened(
+    config: str, blobs: Sequence[bytes], weights: Sequence[float], samples_max: int
 ) -> Window:
-    """The requested shards as arrays; lost ones are rebuilt."""
-    exported = (await exported_shards(process.log)).get(request.config, [])
-    facts = {fact.digest: fact for fact, _ in exported}
-    # a shard of another encoder holds features that this build's networks do not have
-    missing = [digest for digest in request.shards if digest not in facts]
-    if missing:
-        why = "another build requested this training"
-        raise LookupError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; {why}")
-    blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
-    weights = request.shard_weights or (1.0,) * len(blobs)
-
-    def opened() -> Window:
-        pairs = zip(blobs, weights, strict=True)
-        shards = [weighed(read_shard(data), weight) for data, weight in pairs]
-        window = open_window(shards, settings.window_samples)
-        if window.config.key != request.config:
-            raise TrainingError(f"shards of {window.config.key} cannot train {request.config}")
-        return_memory()  # of the shards, as much as the window takes
-        return window
-
-    return await asyncio.to_thread(opened)
+    pairs = zip(blobs, weights, strict=True)
+    window = open_window([weighed(read_shard(data), weight) for data, weight in pairs], samples_max)
+    if window.config.key != config:
+        raise TrainingError(f"shards of {window.config.key} cannot train {config}")
+    return_memory()  # of the shards, as much as the window takes
+    return window
 
 
 async def initial_weights(process: Process, ticket: TrainingTicket) -> bytes | None:
@@ -195,7 +219,7 @@ async def run_training(
             ticket=ticket.ticket,
             **asdict(progress),
         )
-        wait_for(process.append(fact, cause=ticket.cause, key=progress.step))
+        wait_for(process.log.append(drafts(process, ticket, fact, progress.step)))
 
     def on_checkpoint(data: bytes) -> None:
         nonlocal recorded_at
@@ -209,7 +233,7 @@ async def run_training(
                 steps=latest.steps,
                 loss=latest.loss,
             )
-            wait_for(process.append(fact, cause=ticket.cause, key=latest.step))
+            wait_for(process.log.append(drafts(process, ticket, fact, latest.step)))
 
     def must_stop() -> bool:
         process.condition.ticket_progressed(now())
@@ -244,7 +268,7 @@ async def watch_for_timeout(
 
 
 async def publish(
-    process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float
+    process: Process, ticket: TrainingTicket, trainer: Trainer, seconds: float
 ) -> None:
     """Store the network, then append both facts as one batch. Raises ConcurrencyError if a newer
     training was requested meanwhile."""
@@ -252,6 +276,7 @@ async def publish(
     data = await asyncio.to_thread(trainer.model)
     header = checkpoint_of(data).header  # refuses weights that are not finite
     model = await process.blobs.put(MODEL_BUCKET, data)
+    generations = request.generations
     registered = f.ModelRegistered(
         config=request.config,
         model=model,
@@ -261,22 +286,25 @@ async def publish(
         parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
         parents=header.parents,
         ticket=ticket.ticket,
+        serves={name: n for name, n in generations.items() if name != request.config},
     )
+    parts = trainer.parts()
+    steps = sum(parts[name].steps for name in generations)
     finished = f.TrainingFinished(
         **fields_of(process, ticket),
         generation=request.generation,
         model=model,
-        steps=trainer.steps,
-        samples=len(trainer.window),
-        loss=progress.loss,
-        policy_loss=progress.policy_loss,
-        value_loss=progress.value_loss,
-        validation_loss=progress.validation_loss,
         train_seconds=seconds,
+        **asdict(parts[request.config]),
     )
-    drafts = [process.draft(fact, cause=ticket.cause) for fact in (finished, registered)]
+    items = drafts(process, ticket, finished)
+    for number, (name, item) in enumerate(zip(generations, items, strict=True)):
+        share = seconds * parts[name].steps / steps
+        own = replace(item.event, train_seconds=share, **asdict(parts[name]))
+        items[number] = replace(item, event=own)
+    items.append(process.draft(registered, cause=ticket.cause))
     # republished if the server loses them, because no decider would decide them again
-    await process.log.append(drafts, _fence(ticket), republish=True)
+    await process.log.append(items, _fence(ticket), republish=True)
 
 
 def _fence(ticket: TrainingTicket) -> Expect:

@@ -6,6 +6,7 @@ from typing import cast, get_args
 import msgspec
 import msgspec.inspect as mi
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.events import facts as f
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
@@ -65,9 +66,12 @@ _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def tickets_of(event: Request, position: str) -> list[Ticket]:
-    """The tickets of the request at log `position`; their ids follow from it."""
+    """The tickets of the request at log `position`, none of a training within another one; their
+    ids follow from it."""
     token = position.replace("/", "-").lower()
     match event:
+        case f.TrainingRequested(within=str()):
+            return []  # that of another config learns from its shards
         case f.TrainingRequested():
             return [TrainingTicket(ticket=f"training-{token}", cause=position, request=event)]
         case f.EvaluationRequested():
@@ -127,6 +131,15 @@ def kind_of(ticket: Ticket) -> f.WorkKind:
 def config_of(ticket: Ticket) -> str:
     """Config of the requested work."""
     return (ticket.plan if isinstance(ticket, SelfplayTicket) else ticket.request).config
+
+
+def of_each_config(ticket: Ticket, fact: f.Fact) -> list[f.Fact]:
+    """A fact about a ticket for each config that the ticket is of: those that get a generation of a
+    training, its own first."""
+    if not isinstance(ticket, TrainingTicket):
+        return [fact]
+    changes = ({"config": name, "generation": n} for name, n in ticket.request.generations.items())
+    return [replace(fact, **change) for change in changes]
 
 
 def encode_ticket(ticket: Ticket) -> bytes:

@@ -113,7 +113,8 @@ class ConfigView:
         if self.delayed is not None:
             fact, since = self.delayed
             longest = "" if fact.seconds_max is None else f", at most {fact.seconds_max:.0f} s"
-            return f"waiting for {fact.reason} since {since:%H:%M:%S} UTC{longest}{ahead}"
+            what = f"training with {', '.join(fact.others)}" if fact.others else fact.reason
+            return f"waiting for {what} since {since:%H:%M:%S} UTC{longest}{ahead}"
         if self.unjudged:
             return f"evaluating generation {newest}{ahead}"
         if self.games:

@@ -15,6 +15,11 @@ def steps_for(settings: TrainingSettings, samples: int) -> int:
     return max(1, round(settings.epochs * samples / settings.batch))
 
 
+def evenly(steps: int, windows: int) -> list[int]:
+    """Return the steps on each of several windows, the first ones with one more if they must."""
+    return [(steps + windows - 1 - window) // windows for window in range(windows)]
+
+
 def turns(steps: Sequence[int]) -> list[tuple[int, int]]:
     """Return for each step of a training on several windows, with so many steps each, its window
     and its number among the steps of that window. The steps of each are spread evenly."""

@@ -23,8 +23,9 @@ from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, soften
-from ringrift.learning.schedule import learning_rate, steps_for, turns
-from ringrift.learning.training_state import Progress, State, TrainingError
+from ringrift.learning.schedule import evenly, learning_rate, steps_for, turns
+from ringrift.learning.tally import Tally
+from ringrift.learning.training_state import Part, Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
 from ringrift.nets.arrays import Int64s
@@ -69,30 +70,25 @@ class Trainer(ABC):
 
         `start` is the checkpoint of a network to start from (fresh weights if None), `resume` the
         result of `checkpoint()` of a training with the same arguments. `teacher` is the checkpoint
-        of a tower, of any config, which provides the share
-        `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the
-        search's root value in the value target; the default is `ROOT_VALUE_MIX`.
+        of a tower, of any config, for the share `settings.distill_weight` of the targets.
+        `root_value_mix` in 0..1 is the share of the search's root value in the value target.
 
-        `others` are windows of other configs, whose network then plays all of them. `steps` are
-        those of each window, or of all in equal parts; by default they follow from the settings.
+        `others` are windows of other configs, whose network then plays all. `steps` are those of
+        each window, or of all in equal parts; by default they follow from the settings.
 
         Each of several `replicas` computes a share of every batch in its own thread. They
         synchronise once per step, torch's own threads at every layer: 1,700 to 2,100 samples per
         second on two cores against 1,600, and far more under other load.
 
-        If GPU memory is exhausted, steps are computed in halves, quarters and so on, whose
-        gradients add up to the same step. Raises TrainingError, CheckpointError,
-        UnknownArchitecture."""
+        If GPU memory is exhausted, steps are computed in halves, quarters and so on. Raises
+        TrainingError, CheckpointError, UnknownArchitecture."""
         settings = replace(settings, architecture=canonical(settings.architecture))
         self.window, self.settings, self.seed = window, settings, seed
         self.windows = (window, *others)
         self.device = torch.device(device)
         if steps is None or isinstance(steps, int):
-            steps, count = (
-                steps or steps_for(settings, sum(map(len, self.windows))),
-                1 + len(others),
-            )
-            steps = [(steps + count - 1 - turn) // count for turn in range(count)]
+            steps = steps or steps_for(settings, sum(map(len, self.windows)))
+            steps = evenly(steps, len(self.windows))
         self._turns = turns(steps)
         self.steps, self.step = len(self._turns), 0
         self._pieces = 1  # batches are split into this many pieces to fit into GPU memory
@@ -110,6 +106,7 @@ class Trainer(ABC):
         )
         self.progress: Progress | None = None
         self._validation_loss: float | None = None
+        self._tally = Tally(self.windows, self._turns)
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
         mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
@@ -223,25 +220,29 @@ class Trainer(ABC):
         Reports every `REPORT_STEPS` and at the end, checkpoints every `settings.checkpoint_steps`.
         Raises TrainingError if the loss is not finite."""
         self.network.train()
-        sums = torch.zeros(3, dtype=torch.float64)
         since, started = self.step, time.perf_counter()
         while self.step < self.steps and not stop():
-            sums += self._train_step()
+            self._tally.add(self._turns[self.step][0], self._train_step())
             self.step += 1
             last = self.step == self.steps
             checkpointing = last or self.step % self.settings.checkpoint_steps == 0
             if checkpointing:
                 self._validation_loss = self.validate()
             if last or self.step % REPORT_STEPS == 0:
-                count = self.step - since
-                speed = count * self.samplers[0].batch / (time.perf_counter() - started)
-                self.progress = self._report((sums / count).tolist(), speed)
+                speed = (
+                    (self.step - since) * self.samplers[0].batch / (time.perf_counter() - started)
+                )
+                self.progress = self._report(self._tally.report(), speed)
                 on_progress(self.progress)
                 since, started = self.step, time.perf_counter()
-                sums.zero_()
             if checkpointing:
                 on_checkpoint(self.checkpoint())
         return self.progress
+
+    def parts(self) -> dict[str, Part]:
+        """Return what a training that has reported did on each config."""
+        assert self.progress is not None
+        return self._tally.parts(self.progress)
 
     def _report(self, means: list[float], speed: float) -> Progress:
         if not all(math.isfinite(mean) for mean in means):
@@ -318,7 +319,7 @@ class Trainer(ABC):
         It is policy and value loss only, so that trainings with and without auxiliary heads or a
         teacher can be compared."""
         self.network.eval()
-        parts: list[tuple[float, float]] = []
+        found: list[list[tuple[float, float]]] = []
 
         def add(sampler: Sampler, chosen: Int64s, first: int, last: int) -> None:
             samples = chosen[first:last]
@@ -327,16 +328,16 @@ class Trainer(ABC):
                 result = self._losses(self.network, sampled)
                 loss = float(result.policy + self.settings.value_weight * result.value)
             weight = float(sampler.window.weight[samples].sum())
-            parts.append((loss * weight, weight))
+            found[-1].append((loss * weight, weight))
 
         for sampler, *_ in (self.samplers, *self._others):
+            found.append([])
             validating = sampler.window.validating(self.settings.validation_fraction)
             chosen = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
             check = partial(add, sampler, chosen)
             self._validation_batch = in_chunks(len(chosen), self._validation_batch, check)
         self.network.train()
-        weight = sum(weight for _, weight in parts)
-        return sum(loss for loss, _ in parts) / weight if weight else None
+        return self._tally.validated(found)
 
     def checkpoint(self) -> bytes:
         """Return the state of the training as bytes, for `resume`."""

@@ -34,6 +34,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     samples_per_second: float
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a training that was on one config; losses as in `Progress`."""
+
+    steps: int
+    samples: int
+    loss: float
+    policy_loss: float
+    value_loss: float
+    validation_loss: float | None
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The header of a training checkpoint, which resumes only the training that wrote it."""
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import TypedDict, TypeVar, cast
 
 from structlog.contextvars import bind_contextvars, reset_contextvars
@@ -16,8 +17,8 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from ringrift.deciders.fleet import pressure
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.errors import Permanent
-from ringrift.events import Fact, UndecodableEvent, UnknownEvent
-from ringrift.events.tickets import Ticket, config_of, decode_ticket
+from ringrift.events import Draft, Fact, UndecodableEvent, UnknownEvent
+from ringrift.events.tickets import Ticket, config_of, decode_ticket, of_each_config
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
@@ -251,7 +252,14 @@ async def conclude(process: Process, ticket: Ticket, outcome: Fact) -> None:
     """Append the outcome of a ticket, unless another worker has done so while this one was frozen,
     even if the server has forgotten the id."""
     if not await is_done(process, ticket, type(outcome)):
-        await process.append(outcome, cause=ticket.cause, key=ticket.ticket)
+        await process.log.append(drafts(process, ticket, outcome, ticket.ticket))
+
+
+def drafts(process: Process, ticket: Ticket, fact: Fact, key: str | int = 0) -> list[Draft]:
+    """A fact about a ticket, for each config that the ticket is of."""
+    keys = (key if not number else f"{key}.{number}" for number in count())
+    facts = zip(keys, of_each_config(ticket, fact), strict=False)
+    return [process.draft(one, cause=ticket.cause, key=key) for key, one in facts]
 
 
 async def caused_at(process: Process, ticket: Ticket) -> datetime:

@@ -230,7 +230,7 @@ class Fold:
                 if event.model in self.networks:
                     self._happened(event.model, finished=meta.seq)
                 else:
-                    self._trained[event.model] = meta.seq
+                    self._trained.setdefault(event.model, meta.seq)
             case f.ModelPromoted() | f.PromotionRejected():
                 promoted, known = isinstance(event, f.ModelPromoted), self.networks.get(event.model)
                 if known and known.config == event.config:  # else it was adopted there

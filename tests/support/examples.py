@@ -39,6 +39,7 @@ _AUDIT = {"node": "liar", "first_seq": 2, "games": 9, "decisions": 9, "differing
 _FIELDS: dict[str, dict[str, Any]] = {
     "AllocationDecided": {"shares": {"hex8_2p": 0.5, "hex8_3p": 0.5}},
     "ArchitectureSharesDecided": {"shares": _EQUAL},
+    "ConfigWindow": {"config": "hex8_3p"},
     "EvaluationRequested": {"opponent": {"participant": "another", "harness": "random"}},
     "AuditFinished": {"found": [_AUDIT]},
     "EvaluationRecounted": _SCORE,
@@ -52,7 +53,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "MatchesImported": {"rankings": [_RANKING], "games": 12, "ids": "A" * 128},
     "MatchesRetracted": {"rankings": [_RANKING], "games": 12},
     "ModelDerived": {"parents": ["cd" * 32]},
-    "ModelRegistered": {"parents": ["cd" * 32]},
+    "ModelRegistered": {"parents": ["cd" * 32], "serves": {"hex8_3p": 2}},
     "ModelRolledBack": {"current": "cd" * 32},
     "Ranking": _RANKING,
     "RatingsUpdated": {
@@ -68,7 +69,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "ShardExported": {"first_seq": 1, "last_seq": 12},
     "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},
     "TreeHeadRecorded": {"size": 12, "after": 10, "marks": "AbC-123_"},
-    "TrainingRequested": {"hyperparameters": {"training.epochs": "1"}},
+    "TrainingRequested": {
+        "hyperparameters": {"training.epochs": "1"},
+        "others": [{"config": "hex8_3p", "shards": ["ab" * 32], "samples": 12}],
+        "within": None,
+    },
 }
 """values that obey the laws of a fact; those of its other fields follow from their types"""
 

@@ -60,7 +60,7 @@ def trained(item: Architectures, fact: f.TrainingFinished) -> Architectures:
 
 
 @DECIDER.evolves
-def registered(item: Architectures, fact: f.ModelRegistered) -> Architectures:
+def registered(item: Architectures, fact: f.ModelRegistered | f.ModelAdopted) -> Architectures:
     hours, name = item.hours.get(fact.model), fact.architecture
     if hours is None:
         return item

@@ -48,6 +48,8 @@ def requested(
     if isinstance(fact, f.EvaluationRequested) and fact.spare:
         return state  # it is played where evaluators are idle, or never
     tickets = tickets_of(fact, context.position)
+    if not tickets:
+        return state
     kind = kind_of(tickets[0])
     item = Waiting(config=fact.config, kind=kind, since=context.time, tickets=len(tickets))
     return Ageing(waiting={**state.waiting, request_of(tickets[0].ticket): item})

@@ -8,8 +8,8 @@ The fleet are the nodes that the operator registered, and those that name a prov
 themselves. Others are assigned nothing and take the work of their processes: a laptop, a small
 cluster. Only nodes with a heartbeat count, so that one that never started, left, drains or
 vanished keeps no work from the others. One that goes at a known time gets no work that most of its
-kind would not have ended by then. A quarantined node counts neither: it keeps one kind of
-work, so that a probe can end its quarantine, unless an audit quarantined it."""
+kind would not have ended by then. A quarantined node counts neither: it keeps one kind of work, so
+that a probe can end its quarantine, unless an audit quarantined it."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -120,8 +120,7 @@ def reserved(state: FleetView, fact: f.NodeReserved | f.ReservationEnded) -> Fle
         return state
     item = replace(node.registered, reserved_for=(), reserved_until_minute=0)
     if isinstance(fact, f.NodeReserved):
-        until = fact.until_minute
-        item = replace(item, reserved_for=fact.kinds, reserved_until_minute=until)
+        item = replace(item, reserved_for=fact.kinds, reserved_until_minute=fact.until_minute)
     return replace(state, nodes=changed(state.nodes, fact.node, registered=item))
 
 
@@ -179,7 +178,8 @@ def worked(
 
 @DECIDER.evolves
 def training_requested(state: FleetView, fact: f.TrainingRequested, context: Context) -> FleetView:
-    return replace(state, waiting={**state.waiting, fact.config: context.time})
+    new = {fact.config: context.time} if not fact.within else {}
+    return replace(state, waiting=state.waiting | new)
 
 
 @DECIDER.evolves

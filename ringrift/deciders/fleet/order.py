@@ -176,6 +176,8 @@ class Order:
         turns.settle(fact.ticket, seconds)
         self.offered.pop(fact.ticket, None)
         units = _units(ticket)
+        if isinstance(ticket, tickets.TrainingTicket) and ticket.request.others:
+            units = 0.0  # the seconds are a part of the time
         if seconds > 0.0 and units > 0.0:
             key = kind_of(ticket), config
             self._seconds[key] = self._seconds.get(key, Spread()).after(seconds / units)
@@ -240,7 +242,7 @@ def _units(ticket: Ticket) -> float:
         case tickets.EvaluationTicket():
             return float(ticket.request.starts * f.seats_of(ticket.request.config))
         case tickets.TrainingTicket():
-            return ticket.request.samples * ticket.request.intensity
+            return sum(one.samples * one.intensity for one in ticket.request.windows)
     return float(ticket.request.games)
 
 

@@ -5,7 +5,8 @@ A network plays every board, and what it learned on a small one holds on a large
 trial against the heuristic as it is, and becomes current if it wins more than its fair share beyond
 doubt (`ringrift.deciders.loop.promotion`); the first generation is then its own games, and its
 weights are the start of the first training. Otherwise the config begins with games of the
-heuristic. One on a large board waits for the first network of its sister, because its games take
+heuristic. A network that was trained on several configs is on trial in each of them, as one of its
+own. One on a large board waits for the first network of its sister, because its games take
 ten times as long and teach less; not on a fleet, whose nodes would idle."""
 
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ def registered(item: Adoption, fact: f.ModelRegistered | f.ModelAdopted) -> Adop
         parents=fact.parents,
     )
     item = replace(item, candidates={**item.candidates, fact.model: made}, begun=True)
-    if isinstance(fact, f.ModelAdopted):
+    if isinstance(fact, f.ModelAdopted) and not fact.generation:
         return replace(item, adopted=fact.model, on_trial=True)
     return item
 
@@ -92,16 +93,35 @@ def adopt(state: Configs[Adopting], context: Context) -> Iterator[f.ModelAdopted
         made = offered(config, items, context.settings)
         if made is None:
             continue
-        yield f.ModelAdopted(
-            **context.basis(config),
-            origin=sister(config),
-            model=made.model,
-            architecture=made.architecture,
-            encoder=made.encoder,
-            parameters=made.parameters,
-            parents=made.parents,
-            why=f"{config} has no network, and what {sister(config)} has learned may hold there",
-        )
+        why = f"{config} has no network, and what {sister(config)} has learned may hold there"
+        yield _adopted(config, sister(config), made, 0, why, context)
+
+
+@DECIDER.decides
+def serve(
+    state: Configs[Adopting], fact: f.ModelRegistered, context: Context
+) -> Iterator[f.ModelAdopted]:
+    """Have every config that a network was trained for, besides its own, put it on trial."""
+    made = state.configs[fact.config].adoption.candidates[fact.model]
+    for config, generation in fact.serves.items():
+        why = f"it was trained on games of {config} too"
+        yield _adopted(config, fact.config, made, generation, why, context)
+
+
+def _adopted(
+    config: str, origin: str, made: Made, generation: int, why: str, context: Context
+) -> f.ModelAdopted:
+    return f.ModelAdopted(
+        **context.basis(config),
+        origin=origin,
+        generation=generation,
+        model=made.model,
+        architecture=made.architecture,
+        encoder=made.encoder,
+        parameters=made.parameters,
+        parents=made.parents,
+        why=why,
+    )
 
 
 def sister(config: str) -> str:

@@ -169,7 +169,7 @@ class _Candidate(NamedTuple):
 def registered(item: Evaluation, fact: f.ModelRegistered | f.ModelAdopted) -> Evaluation:
     if fact.model == item.current:
         return item  # registered again, and no candidate
-    adopted = isinstance(fact, f.ModelAdopted)
+    adopted = isinstance(fact, f.ModelAdopted) and not fact.generation
     trial = Trial(generation=fact.generation, rival=item.current, adopted=adopted)
     new = {fact.model: trial}
     architectures = item.architectures | {fact.model: fact.architecture}

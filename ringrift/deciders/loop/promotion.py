@@ -69,7 +69,7 @@ DECIDER = Decider("promotion", Configs[Promotion])
 
 @DECIDER.evolves
 def registered(item: Promotion, fact: f.ModelRegistered | f.ModelAdopted) -> Promotion:
-    adopted = isinstance(fact, f.ModelAdopted)
+    adopted = isinstance(fact, f.ModelAdopted) and not fact.generation
     new = {fact.model: Candidate(generation=fact.generation, adopted=adopted)}
     return replace(item, candidates=item.candidates | new)
 

@@ -58,6 +58,8 @@ class Trained(Struct, frozen=True, kw_only=True):
     parents: tuple[str, ...]
     span: Span | None
     tainted: str | None = None
+    plays: bool = True
+    """not one that learned from this config's games for others only"""
 
 
 class Retraction(Struct, frozen=True, kw_only=True):
@@ -92,22 +94,45 @@ def retired(item: Retraction, fact: f.ShardRetired) -> Retraction:
 
 
 @DECIDER.evolves
-def requested(item: Retraction, fact: f.TrainingRequested, context: Context) -> Retraction:
-    spans = [item.shards[digest] for digest in fact.shards if digest in item.shards]
-    if not spans:
-        return item
-    first, last = min(one.first_seq for one in spans), max(one.last_seq for one in spans)
-    trainings = {**item.trainings, context.position: Span(first_seq=first, last_seq=last)}
-    return replace(item, trainings=dict(list(trainings.items())[-TRAININGS_MAX:]))
+def requested(
+    state: Configs[Retraction], fact: f.TrainingRequested, context: Context
+) -> Configs[Retraction]:
+    if fact.within:
+        return state  # the request with the ticket names its shards
+    configs = dict(state.configs)
+    for window in fact.windows:
+        item = configs.get(window.config, Retraction())
+        spans = [item.shards[digest] for digest in window.shards if digest in item.shards]
+        if spans:
+            first, last = min(one.first_seq for one in spans), max(one.last_seq for one in spans)
+            new = {context.position: Span(first_seq=first, last_seq=last)}
+            trainings = dict(list({**item.trainings, **new}.items())[-TRAININGS_MAX:])
+            configs[window.config] = replace(item, trainings=trainings)
+    return replace(state, configs=configs)
 
 
 @DECIDER.evolves
 def registered(
     item: Retraction, fact: f.ModelRegistered | f.ModelAdopted, context: Context
 ) -> Retraction:
-    span = item.trainings.get(context.cause or "")
+    known = item.models.get(fact.model)
+    span = known.span if known else item.trainings.get(context.cause or "")
     new = Trained(generation=fact.generation, parents=fact.parents, span=span)
     return replace(item, models={**item.models, fact.model: new})
+
+
+@DECIDER.evolves
+def learned(
+    state: Configs[Retraction], fact: f.ModelRegistered, context: Context
+) -> Configs[Retraction]:
+    """Keep which games of other configs it was trained on."""
+    configs = dict(state.configs)
+    for config, item in state.configs.items():
+        span = item.trainings.get(context.cause or "")
+        if span and config != fact.config:
+            new = Trained(generation=0, parents=fact.parents, span=span, plays=False)
+            configs[config] = replace(item, models={**item.models, fact.model: new})
+    return replace(state, configs=configs)
 
 
 @DECIDER.evolves
@@ -126,24 +151,29 @@ def on_shard(state: Configs[Retraction], fact: f.ShardExported, context: Context
     direct = {name for name, span in spans.items() if span and span.holds(fact)}
     found = tuple(_taint(fact.config, item.models, direct, context.cause))
     yield from found
-    bad = {one.model for one in found}
+    bad = direct.union(one.model for one in found)
     for config, other in state.configs.items():
         if config != fact.config and bad & other.models.keys():
             yield from _taint(config, other.models, direct, context.cause, bad)
 
 
 @DECIDER.decides
-def on_network(item: Retraction, fact: f.ModelRegistered) -> Tainted:
-    """Taint a new network that was in training during a retraction, or whose parent is tainted."""
-    models = item.models
-    span = models[fact.model].span
-    if span and span.retraction:
-        yield from _taint(fact.config, models, {fact.model}, span.retraction)
+def on_network(state: Configs[Retraction], fact: f.ModelRegistered | f.ModelAdopted) -> Tainted:
+    """Taint a new network that was in training during a retraction, or whose parent is tainted, and
+    one that is tainted in another config."""
+    models = state.configs[fact.config].models
+    known = [
+        item.models[fact.model] for item in state.configs.values() if fact.model in item.models
+    ]
+    during = (one.span.retraction for one in known if one.span)
+    if retraction := next(filter(None, during), None):
+        yield from _taint(fact.config, models, {fact.model}, retraction)
         return
     parents = (models[parent].tainted for parent in fact.parents if parent in models)
-    inherited = next((retraction for retraction in parents if retraction), None)
-    if inherited:
+    if inherited := next(filter(None, parents), None):
         yield from _taint(fact.config, models, set(), inherited)
+    elif elsewhere := next(filter(None, (one.tainted for one in known)), None):
+        yield from _taint(fact.config, models, set(), elsewhere, {fact.model})
 
 
 def covers(retraction: f.GamesRetracted, game: Played, seq: int) -> bool:
@@ -178,7 +208,7 @@ def _taint(
         if bad.intersection(known.parents):
             bad.add(name)
     for name, known in models.items():
-        if name in bad and known.tainted != retraction:
+        if name in bad and known.plays and known.tainted != retraction:
             yield f.ModelTainted(
                 config=config,
                 model=name,

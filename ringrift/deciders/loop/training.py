@@ -6,10 +6,11 @@ One training of a config runs at a time. It starts from the newest weights
 (`ringrift.deciders.loop.lineage`) and sees the newest shards (`ringrift.deciders.loop.window`). A
 failed or silent one is requested again (`ringrift.deciders.loop.attempts`). Poor or stale data and
 waiting matches hold a due training back, and so does a cool-down unless a trainer is free
-(`ringrift.deciders.loop.held_back`)."""
+(`ringrift.deciders.loop.held_back`). Configs of a group have one training
+(`ringrift.deciders.loop.together`)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -25,15 +26,23 @@ from ringrift.deciders.kit import (
     successor,
     tick_seconds,
 )
+from ringrift.deciders.loop import together
 from ringrift.deciders.loop.attempts import ATTEMPTS, ATTEMPTS_MAX, Attempts
-from ringrift.deciders.loop.held_back import READINESS, Readiness, cooling_seconds, intensity, waits
+from ringrift.deciders.loop.held_back import (
+    READINESS,
+    Defect,
+    Readiness,
+    cooling_seconds,
+    intensity,
+    waits,
+)
 from ringrift.deciders.loop.lineage import LINEAGE, Lineage
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.deciders.loop.window import WINDOW, Window, newest_shards, shard_weights
 from ringrift.events import Settings, facts as f
 
-INTENSITY_MIN = 0.01
-"""so that a training has steps"""
+GROUP = "its group"
+"""what a training waits for that is of several configs"""
 
 
 class Training(Struct, frozen=True, kw_only=True):
@@ -50,6 +59,13 @@ class Training(Struct, frozen=True, kw_only=True):
     """settings that differ for this config"""
     delayed: str = ""
     """what the due training waits for, as recorded"""
+    planned_at: datetime | None = None
+    planned_for: int = -1
+    """when its newest generation was planned first, and which that is"""
+    waiting_since: datetime | None = None
+    """when it began to wait for its group"""
+    within: bool = False
+    """the ticket of its newest training is that of another config"""
 
 
 class Trainings(Configs[Training], frozen=True, kw_only=True):
@@ -71,45 +87,55 @@ DECIDER.keeps(f.HyperparametersAdjusted, hyperparameters=lambda fact: fact.value
 
 @DECIDER.decides
 def decide(state: Trainings, context: Context) -> Decisions:
-    """Time silent trainings out, and request that of every config that is due: at once or, during
-    its cool-down, once a trainer is free, the one that has cooled down most first."""
-    cooling: list[tuple[float, str, str]] = []
-    for config, item in state.configs.items():
-        yield from _timed_out(config, item, context)
-        if not (reason := due(item, context.settings)):
-            continue
-        seconds = cooling_seconds(item.readiness, item.attempts, context)
-        wait = waits(config, item.readiness, item.attempts, context)
-        if state.held_back and wait != "pause":
-            yield from _delayed(config, item, "fewer matches", None, context)
-        elif not wait and seconds:
-            cooling.append((seconds, config, reason))
-        elif not wait:
-            yield from _requested(config, item, reason, context)
+    """Time silent trainings out, and request that of every config or group that is due: at once or,
+    during its cool-down, once a trainer is free, the one that has cooled down most first."""
+    cooling: list[tuple[float, tuple[str, ...], tuple[str, ...]]] = []
     free = max(1, sum(state.trainers.values())) - _running(state, context)
-    for seconds, config, reason in sorted(cooling):
-        item, free = state.configs[config], free - 1
+    for line in together.lines(state.configs, context.settings.training):
+        ready = list[str]()
+        for config in line:
+            item = state.configs[config]
+            yield from _timed_out(config, item, context)
+            if due(item, context.settings):
+                wait = waits(config, item.readiness, item.attempts, context)
+                if state.held_back and wait != "pause":
+                    yield from _delayed(config, item, "fewer matches", None, context)
+                elif not wait:
+                    ready.append(config)
+        seconds = min((_cooling(state, config, context) for config in ready), default=0.0)
+        if awaited := together.awaited(line, ready, state.configs, context):
+            busy = any(state.configs[config].attempts.running for config in awaited)
+            limit = None if busy else context.settings.training.together_seconds
+            for config in ready:
+                item = state.configs[config]
+                yield from _delayed(config, item, "a trainer", limit, context, awaited)
+        elif seconds:
+            cooling.append((seconds, tuple(ready), line))
+        elif ready:
+            free -= 1
+            yield from _requested(state, ready, line, context)
+    for seconds, names, line in sorted(cooling):
+        free -= 1
         if free >= 0:
-            yield from _requested(config, item, reason, context)
+            yield from _requested(state, names, line, context)
         else:
-            yield from _delayed(config, item, "a trainer", seconds, context)
+            for config in names:
+                yield from _delayed(config, state.configs[config], "a trainer", seconds, context)
 
 
 def _running(state: Trainings, context: Context) -> int:
-    """Trainings in flight or about to be, but for those that a pause stops."""
+    """Trainings in flight, but for those that a pause stops."""
     return sum(
-        not context.pauses.stops(config, "training")
-        and (
-            item.attempts.running is not None
-            or (
-                bool(due(item, context.settings))
-                and not state.held_back
-                and not waits(config, item.readiness, item.attempts, context)
-                and not cooling_seconds(item.readiness, item.attempts, context)
-            )
-        )
+        item.attempts.running is not None
+        and not item.within
+        and not context.pauses.stops(config, "training")
         for config, item in state.configs.items()
     )
+
+
+def _cooling(state: Trainings, config: str, context: Context) -> float:
+    item = state.configs[config]
+    return cooling_seconds(item.readiness, item.attempts, context)
 
 
 def _delayed(
@@ -118,14 +144,16 @@ def _delayed(
     reason: Literal["a trainer", "fewer matches"],
     seconds_max: float | None,
     context: Context,
+    others: tuple[str, ...] = (),
 ) -> Iterator[f.TrainingDelayed]:
     """What a due training waits for, once."""
-    if item.delayed != reason and not item.readiness.blocked:
+    if item.delayed != (GROUP if others else reason) and not item.readiness.blocked:
         yield f.TrainingDelayed(
             **context.basis(config),
             generation=item.readiness.generation,
             reason=reason,
             seconds_max=seconds_max,
+            others=others,
         )
 
 
@@ -148,37 +176,69 @@ def due(item: Training, settings: Settings) -> str:
     return f"{new} new samples, enough as the wins are known within {limit}"
 
 
-def _requested(config: str, item: Training, reason: str, context: Context) -> Decisions:
-    """The request, or that its data are not good enough."""
-    settings, training, readiness = context.settings, context.settings.training, item.readiness
-    # the data of a failed training were good enough for its first attempt
-    defect = None if item.attempts.failed else readiness.defect(settings, context.time)
-    if defect:
-        if not readiness.blocked:
-            yield f.TrainingBlocked(
-                **context.basis(config),
-                generation=readiness.generation,
-                reason=defect[0],
-                detail=defect[1],
-            )
+def _requested(
+    state: Trainings, ready: Sequence[str], line: Sequence[str], context: Context
+) -> Decisions:
+    """The request of the due configs of a line, or that their data are not good enough."""
+    fit = list[str]()
+    for config in ready:
+        if defect := _defect(state.configs[config], context):
+            yield from _blocked(config, state.configs[config], defect, context)
+        else:
+            fit.append(config)
+    if not fit:
         return
-    generation = successor(readiness.generation)
-    architecture, parent, teacher = item.lineage.next(settings, config)
+    lead, settings = fit[0], context.settings
+    start = together.start(lead, line, state.configs, settings)
+    due_now = [one for one in fit if one in start.configs]
+    requests = [_request(one, state.configs[one], start, context) for one in due_now]
+    rest = [one for one in start.configs if one not in ready]
+    others = (
+        *(one.windows[0] for one in requests[1:]),
+        *together.older(rest, state.configs, requests, settings.training),
+    )
+    yield from (replace(one, within=lead) for one in requests[1:])
+    yield replace(requests[0], others=others)
+
+
+def _defect(item: Training, context: Context) -> tuple[Defect, str] | None:
+    # the data of a failed training were good enough for its first attempt
+    failed = item.attempts.failed
+    return None if failed else item.readiness.defect(context.settings, context.time)
+
+
+def _blocked(
+    config: str, item: Training, defect: tuple[Defect, str], context: Context
+) -> Iterator[f.TrainingBlocked]:
+    if not item.readiness.blocked:
+        yield f.TrainingBlocked(
+            **context.basis(config),
+            generation=item.readiness.generation,
+            reason=defect[0],
+            detail=defect[1],
+        )
+
+
+def _request(
+    config: str, item: Training, start: together.Start, context: Context
+) -> f.TrainingRequested:
+    settings, training = context.settings, context.settings.training
+    generation = successor(item.readiness.generation)
     shards = newest_shards(item.window.shards, training.window_samples)
-    qualities = item.window.qualities
-    yield f.TrainingRequested(
+    samples = sum(count for _, count in shards)
+    return f.TrainingRequested(
         **context.basis(config),
         generation=generation,
-        architecture=architecture,
-        parent=parent,
-        teacher=teacher,
+        architecture=start.architecture,
+        parent=start.parent,
+        teacher=start.teacher,
         shards=tuple(digest for digest, _ in shards),
-        samples=sum(samples for _, samples in shards),
+        samples=samples,
         seed=seed_from(settings.seed, config, "training", generation, item.attempts.count),
-        reason=reason,
-        shard_weights=shard_weights(shards, qualities, training.shard_quality_power),
+        reason=due(item, settings),
+        shard_weights=shard_weights(shards, item.window.qualities, training.shard_quality_power),
         hyperparameters=item.hyperparameters,
-        intensity=_intensity(item, parent, sum(samples for _, samples in shards), context),
+        intensity=_intensity(item, start.parent, samples, context),
     )
 
 
@@ -192,7 +252,7 @@ def _intensity(item: Training, parent: str | None, samples: int, context: Contex
     if parent is None or not item.readiness.generation:
         most = min(most, training.first_samples)
     passed = max(samples * training.epochs * by_quality, 1.0)
-    return round(max(by_quality * min(1.0, most / passed), INTENSITY_MIN), 4)
+    return round(max(by_quality * min(1.0, most / passed), together.INTENSITY_MIN), 4)
 
 
 def _timed_out(config: str, item: Training, context: Context) -> Decisions:
@@ -208,13 +268,23 @@ def _timed_out(config: str, item: Training, context: Context) -> Decisions:
 
 
 @DECIDER.evolves
-def requested(item: Training, fact: f.TrainingRequested) -> Training:
-    return replace(item, trained=fact.generation - 1, delayed="")
+def planned(item: Training, fact: f.SelfplayPlanned, context: Context) -> Training:
+    if fact.spare or fact.generation == item.planned_for:
+        return item
+    return replace(item, planned_at=context.time, planned_for=fact.generation)
 
 
 @DECIDER.evolves
-def delayed(item: Training, fact: f.TrainingDelayed) -> Training:
-    return replace(item, delayed=fact.reason)
+def requested(item: Training, fact: f.TrainingRequested) -> Training:
+    within = fact.within is not None
+    return replace(item, trained=fact.generation - 1, delayed="", waiting_since=None, within=within)
+
+
+@DECIDER.evolves
+def delayed(item: Training, fact: f.TrainingDelayed, context: Context) -> Training:
+    if fact.others:
+        return replace(item, delayed=GROUP, waiting_since=context.time)
+    return replace(item, delayed=fact.reason, waiting_since=None)
 
 
 @DECIDER.evolves

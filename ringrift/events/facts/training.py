@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
 from ringrift.events.settings import HYPERPARAMETERS
@@ -11,10 +11,29 @@ Parents = Annotated[tuple[Sha256, ...], Meta(max_length=100)]
 Hyperparameters = dict[Name, Annotated[str, Meta(max_length=200)]]
 
 
+class ConfigWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shards of a config on which a network is trained.
+
+    Without a `generation` it only keeps the network from forgetting that config. The other fields
+    are as in `TrainingRequested`."""
+
+    config: ConfigName
+    generation: Positive | None = None
+    shards: Annotated[tuple[Sha256, ...], Meta(max_length=ITEMS_MAX)]
+    samples: Count
+    shard_weights: Annotated[tuple[NonNegative, ...], Meta(max_length=ITEMS_MAX)] = ()
+    intensity: Above0 = 1.0
+
+    def __post_init__(self) -> None:
+        law(len(self.shard_weights) in (0, len(self.shards)), "every shard has a weight, or none")
+
+
 class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
     """Train `architecture` on `shards`, starting from the weights of `parent` if given.
 
-    The policy and values of `teacher` are mixed into the targets, if given."""
+    The policy and values of `teacher` are mixed into the targets, if given. `others` are windows of
+    other configs for the same network; the requests of those that get a generation of it have no
+    ticket, and name the config of this one as `within`."""
 
     generation: Positive
     architecture: Name
@@ -30,10 +49,33 @@ class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
     """settings that differ for this training"""
     intensity: Above0 = 1.0
     """factor on the epochs of the settings: fewer for data of poor quality"""
+    others: Annotated[tuple[ConfigWindow, ...], Meta(max_length=11)] = ()
+    within: ConfigName | None = None
 
     def __post_init__(self) -> None:
         law(len(self.shard_weights) in (0, len(self.shards)), "every shard has a weight, or none")
         law(HYPERPARAMETERS.issuperset(self.hyperparameters), "a hyperparameter is unknown")
+        named = {self.config, *(other.config for other in self.others)}
+        law(len(named) == 1 + len(self.others), "a config has one window")
+        law(not (self.others and self.within), "a request within another one has no others")
+
+    @property
+    def windows(self) -> tuple[ConfigWindow, ...]:
+        """The windows of all configs, its own first."""
+        own = ConfigWindow(
+            config=self.config,
+            generation=self.generation,
+            shards=self.shards,
+            samples=self.samples,
+            shard_weights=self.shard_weights,
+            intensity=self.intensity,
+        )
+        return (own, *self.others)
+
+    @property
+    def generations(self) -> dict[str, int]:
+        """The configs that get a generation of the network, its own first."""
+        return {one.config: one.generation for one in self.windows if one.generation}
 
 
 class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
@@ -46,11 +88,12 @@ class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
 
 class TrainingDelayed(GenerationDecision, subject="training.{config}.delayed", for_people=True):
     """A training is due and waits: for a trainer, because others are trained first during its
-    cool-down, or until fewer matches wait. `seconds_max` is the longest that it waits for this, if
-    that is known."""
+    cool-down, or until fewer matches wait. `others` are configs that it is trained together with
+    and waits for. `seconds_max` is the longest that it waits for this, if that is known."""
 
     reason: Literal["a trainer", "fewer matches"]
     seconds_max: NonNegative | None = None
+    others: Annotated[tuple[ConfigName, ...], Meta(max_length=11)] = ()
 
 
 class TrainingStarted(GenerationFact, subject="training.{config}.started"):
@@ -84,7 +127,10 @@ class TrainingProgressed(ConfigFact, subject="training.{config}.progressed", for
 
 
 class TrainingFinished(GenerationFact, subject="training.{config}.finished"):
-    """A training ended and `model` is in the object store."""
+    """A training ended and `model` is in the object store.
+
+    If it was on several configs, each that gets a generation has this fact, with its own steps and
+    losses and its share of the time."""
 
     model: Sha256
     steps: Count
@@ -130,7 +176,7 @@ class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
     """A trained network exists, with the data of its header and its origin.
 
     One that the loop did not train has generation 0, and says what it comes from and why it was
-    registered."""
+    registered. `serves` are other configs that it was trained for, with its generation there."""
 
     model: Sha256
     generation: Count
@@ -141,9 +187,11 @@ class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
     ticket: Name
     source: Text = ""
     why: Text = ""
+    serves: dict[ConfigName, Positive] = {}
 
     def __post_init__(self) -> None:
         law(self.model not in self.parents, "a network is not its own parent")
+        law(self.config not in self.serves, "a network serves its own config anyway")
 
 
 class ModelDerived(ConfigFact, subject="model.{config}.derived"):
@@ -166,7 +214,8 @@ class ModelAdopted(ConfigDecision, subject="model.{config}.adopted"):
     """A network of the config `origin` is on trial in this one as it is: it becomes current if it
     wins more than its fair share against the heuristic.
 
-    The other fields are those of its registration."""
+    One with a `generation` was trained for this config too, and is judged as one of its own. The
+    other fields are those of its registration."""
 
     model: Sha256
     origin: ConfigName

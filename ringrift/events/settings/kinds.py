@@ -36,6 +36,13 @@ LARGE_BOARDS = ("square19", "hexagonal")
 _BOARD = f"(?:{'|'.join(BOARDS)})"
 _ARCHITECTURE = "[a-z0-9_-]{1,32}"
 ConfigPattern = Annotated[str, matching(f"(?:{_BOARD}_[234]p)", "a config such as hex8_2p")]
+ConfigGroup = Annotated[
+    str,
+    matching(
+        f"(?:{_BOARD}_[234]p(?:[+]{_BOARD}_[234]p){{1,11}})",
+        "configs that are trained together, such as hex8_2p+square8_2p",
+    ),
+]
 ModelOfConfig = Annotated[
     str,
     matching(

@@ -122,6 +122,12 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hexagonal_2p with that of hex8_2p, if that wins more than its fair share against the heuristic.
     A config on a large board waits for that network: its games take ten times as long. An NNUE of
     512 games of hex8_2p won 84 % of hexagonal_2p as it was, one of 48 games of its own 25 %"""
+    together: tuple[kinds.ConfigGroup, ...] = ()
+    """groups of configs that have one line of networks, such as `hex8_2p+square8_2p`: one training
+    learns from the games of all, and each config promotes its networks by itself"""
+    together_seconds: kinds.NonNegativeFloat = 120.0
+    """how long a due training waits at most for the other configs of its group, if their games will
+    be played by then"""
     distill_from: tuple[kinds.ModelOfConfig, ...] = ()
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""
@@ -185,6 +191,10 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         kinds.distinct(self, "architectures", "init", "distill_from", "cascade")
+        named = [config for group in self.together for config in group.split("+")]
+        twice = next((config for config in named if named.count(config) > 1), None)
+        if twice is not None:
+            raise kinds.Unlawful(f"{{}} names {twice} twice; name it once", "together")
 
 
 class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

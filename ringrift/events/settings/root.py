@@ -97,3 +97,9 @@ def model_for(chosen: Iterable[str], config: str) -> str | None:
     """Digest of a config's network among `chosen` (of `ModelOfConfig`), the last if several; None
     if there is none."""
     return dict(text.split("=") for text in chosen).get(config)
+
+
+def groups_of(together: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The group of each config that is trained with others, among groups of `ConfigGroup`."""
+    groups = (tuple(group.split("+")) for group in together)
+    return {config: group for group in groups for config in group}

@@ -94,7 +94,7 @@ def _header_rows(card: Card) -> Iterator[tuple[str, str]]:
     header = card.header
     shape = ", ".join(f"{name} {number}" for name, number in header.shape.items())
     yield "model", card.model
-    yield "config", header.config_key
+    yield "config", ", ".join(header.configs) or header.config_key
     yield "architecture", f"{header.architecture}: {shape}"
     yield "parameters", f"{card.parameters:,} in {card.size_bytes:,} bytes"
     yield "made for", f"encoder {header.encoder}, rules version {header.rules_version}"

@@ -49,6 +49,8 @@ class ModelHistory:
         self.scores: dict[str, dict[str, Score]] = {}
         """By digest and purpose."""
         self.verdicts: dict[str, Recorded[facts.ModelPromoted | facts.PromotionRejected]] = {}
+        self._judged: dict[tuple[str, str], bool] = {}
+        """Whether a network was promoted, by config and network."""
         self._current: dict[str, str] = {}
         """By config."""
         self._finished: dict[str, facts.TrainingFinished] = {}
@@ -69,7 +71,7 @@ class ModelHistory:
             case facts.TrainingStarted():
                 self._devices[event.ticket] = event.device
             case facts.TrainingFinished():
-                self._finished[event.model] = event
+                self._finished.setdefault(event.model, event)  # its own config comes first
             case facts.ModelRegistered() | facts.ModelDerived():
                 self.made[event.model] = Recorded(event, meta)
             case facts.ModelAdopted():
@@ -80,6 +82,8 @@ class ModelHistory:
             case facts.RatingsUpdated():
                 self._ratings[event.config] = event
             case facts.PromotionRejected() | facts.ModelPromoted():
+                promoted = isinstance(event, facts.ModelPromoted)
+                self._judged[event.config, event.model] = promoted
                 if self._is_own(event.model, event.config):
                     self.verdicts[event.model] = Recorded(event, meta)
                 self._current[event.config] = event.current or ""
@@ -102,7 +106,8 @@ class ModelHistory:
         if self._current.get(made.config) == made.model:
             return "current"
         if isinstance(made, facts.ModelAdopted):
-            return "adopted"
+            judged = self._judged.get((made.config, made.model)) if made.generation else None
+            return "adopted" if judged is None else VERDICTS[judged]
         return VERDICTS[self.promoted(made.model)]
 
     def ratings(self, model: str) -> tuple[facts.Rating, ...]:

@@ -1,6 +1,7 @@
 """Work on the nodes of a simulated fleet: a ticket that a node takes ends after some time, with its
 facts or as a failure that is retried."""
 
+from ringrift.events import Fact
 from ringrift.events.facts import (
     DeadLetterStored,
     ModelRegistered,
@@ -16,6 +17,7 @@ from ringrift.events.tickets import (
     TrainingTicket,
     config_of,
     kind_of,
+    of_each_config,
 )
 from ringrift.tools.simulation import liars, workload
 from ringrift.tools.simulation.fleet import Fleet
@@ -72,7 +74,7 @@ def _start(fleet: Fleet, node: SimulatedNode, ticket: Ticket) -> None:
             resumed_step=0,
         )
         delivery = fleet.queue.deliveries[ticket.ticket]
-        fleet.write(started, cause=ticket.cause, key=delivery, source="trainer")
+        _write_of_each(fleet, ticket, started, delivery)
         fleet.clock.call_later(CHECKPOINT_SECONDS, _checkpoint, fleet, node, node.turn, 1)
         fleet.clock.call_later(0.0, lambda: None)  # so that the fact is folded at once
 
@@ -100,7 +102,7 @@ def _checkpoint(fleet: Fleet, node: SimulatedNode, turn: int, number: int) -> No
         loss=1.0,
         node=node.name,
     )
-    fleet.write(fact, cause=ticket.cause, key=f"{turn}.{number}", source="trainer")
+    _write_of_each(fleet, ticket, fact, f"{turn}.{number}")
     fleet.clock.call_later(CHECKPOINT_SECONDS, _checkpoint, fleet, node, turn, number + 1)
 
 
@@ -138,7 +140,7 @@ def _failed(fleet: Fleet, node: SimulatedNode, ticket: Ticket) -> None:
         fleet.clock.call_later(waits[tries - 1], fleet.queue.give_back, ticket)
         return
     fact = workload.failed(ticket, node.name, "simulated")
-    fleet.write(fact, cause=ticket.cause, key=ticket.ticket)
+    _write_of_each(fleet, ticket, fact, ticket.ticket, source="simulator")
     fleet.books.dead_letters += 1
     number = fleet.queue.sequences[ticket.ticket]
     letter = DeadLetterStored(
@@ -215,7 +217,7 @@ def _trained(fleet: Fleet, node: SimulatedNode, ticket: TrainingTicket, seconds:
         train_seconds=seconds,
         node=node.name,
     )
-    if not fleet.write(finished, cause=ticket.cause, source="trainer"):
+    if not _write_of_each(fleet, ticket, finished):
         return
     books.strength[model] = workload.strength(config, books.learnt[config], draw)
     incumbent = books.current.get(config)
@@ -231,8 +233,19 @@ def _trained(fleet: Fleet, node: SimulatedNode, ticket: TrainingTicket, seconds:
         parameters=1_000_000,
         parents=() if request.parent is None else (request.parent,),
         ticket=ticket.ticket,
+        serves={name: n for name, n in request.generations.items() if name != config},
     )
     fleet.write(registered, cause=ticket.cause, source="trainer")
+
+
+def _write_of_each(
+    fleet: Fleet, ticket: Ticket, fact: Fact, key: str | int = 0, source: str = "trainer"
+) -> bool:
+    """Write a fact for each config of its ticket; whether that of its own is new."""
+    own, *others = of_each_config(ticket, fact)
+    for number, other in enumerate(others, 1):
+        fleet.write(other, cause=ticket.cause, key=f"{key}.{number}", source=source)
+    return fleet.write(own, cause=ticket.cause, key=key, source=source)
 
 
 def _measured(fleet: Fleet, node: SimulatedNode, ticket: EvaluationTicket, seconds: float) -> None:

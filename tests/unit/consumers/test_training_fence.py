@@ -7,29 +7,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.loop_facts import requested
 from support.system import System, running, until
 
 from ringrift.consumers import trainer
 from ringrift.consumers.trainer import watch_for_timeout
-from ringrift.events.facts import ModelRegistered, TrainingFinished, TrainingTimedOut
-from ringrift.events.tickets import TrainingTicket, tickets_of
-from ringrift.learning.training_state import Progress
+from ringrift.events.facts import ConfigWindow, ModelRegistered, TrainingFinished, TrainingTimedOut
+from ringrift.events.tickets import TrainingTicket, of_each_config, tickets_of
+from ringrift.learning.training_state import Part
 from ringrift.log.errors import ConcurrencyError
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 
-PROGRESS = Progress(
-    step=1,
-    steps=1,
-    loss=1.0,
-    policy_loss=1.0,
-    value_loss=1.0,
-    validation_loss=None,
-    samples_per_second=1.0,
-)
+
+def part(steps: int, loss: float = 1.0) -> Part:
+    return Part(
+        steps=steps,
+        samples=10 * steps,
+        loss=loss,
+        policy_loss=loss,
+        value_loss=loss,
+        validation_loss=None,
+    )
 
 
 @pytest.fixture
@@ -51,11 +53,12 @@ def timed_out(ticket: str) -> TrainingTimedOut:
     )
 
 
-def trained() -> Any:
+def trained(**parts: Part) -> Any:
     """A trainer at its end."""
     network, config = build("v2-micro", hex_board=True), Config.parse("hex8_2p")
     data = TowerCheckpoint.save(network, architecture="v2-micro", config=config)
-    return SimpleNamespace(model=lambda: data, network=network, steps=1, window=[])
+    found = parts or {"hex8_2p": part(1)}
+    return SimpleNamespace(model=lambda: data, network=network, parts=lambda: found)
 
 
 async def test_a_trainer_notices_only_its_own_timeout(system: System, process: Process) -> None:
@@ -84,21 +87,48 @@ async def test_a_superseded_training_is_not_started(system: System, process: Pro
 
 
 async def test_a_finished_training_registers_its_network(system: System, process: Process) -> None:
-    await trainer.publish(process, await ticket(system), trained(), PROGRESS, 1.0)
+    await trainer.publish(process, await ticket(system), trained(), 1.0)
     (registered,) = await system.facts(ModelRegistered)
     (finished,) = await system.facts(TrainingFinished)
     assert await process.blobs.has("models", registered.model)
     assert finished.model == registered.model
 
 
+async def test_a_training_on_several_configs_finishes_for_each_and_registers_once(
+    system: System, process: Process
+) -> None:
+    others = (
+        ConfigWindow(config="square8_2p", generation=4, shards=("b" * 64,), samples=1),
+        ConfigWindow(config="hex8_3p", shards=("c" * 64,), samples=1),
+    )
+    request = replace(requested(), others=others)
+    (mine,) = tickets_of(request, f"EVENTS/{await system.write(request)}")
+    assert isinstance(mine, TrainingTicket)
+    parts = {"square8_2p": part(6, 3.0), "hex8_2p": part(2, 2.0), "hex8_3p": part(4)}
+    await trainer.publish(process, mine, trained(**parts), 16.0)
+    (registered,) = await system.facts(ModelRegistered)
+    assert (registered.config, registered.serves) == ("hex8_2p", {"square8_2p": 4})
+    own, other = await system.facts(TrainingFinished)
+    assert (own.config, own.generation, own.steps, own.loss) == ("hex8_2p", 1, 2, 2.0)
+    assert (other.config, other.generation, other.steps, other.loss) == ("square8_2p", 4, 6, 3.0)
+    # the time of the steps for hex8_3p is that of those that get the network
+    assert (own.train_seconds, other.train_seconds) == (4.0, 12.0)
+    assert own.model == other.model == registered.model
+    failure = trainer.failed(process, mine, "why")
+    assert [(one.config, one.generation) for one in of_each_config(mine, failure)] == [  # type: ignore[attr-defined]
+        ("hex8_2p", 1),
+        ("square8_2p", 4),
+    ]
+
+
 async def test_a_superseded_training_registers_nothing(system: System, process: Process) -> None:
     mine, _ = await ticket(system), await ticket(system, 2)
     with pytest.raises(ConcurrencyError):
-        await trainer.publish(process, mine, trained(), PROGRESS, 1.0)
+        await trainer.publish(process, mine, trained(), 1.0)
     assert await system.facts(ModelRegistered) == []
 
 
 async def test_the_outcome_is_kept_for_republishing(system: System, process: Process) -> None:
     """No decider would decide it again if the server lost it."""
-    await trainer.publish(process, await ticket(system), trained(), PROGRESS, 1.0)
+    await trainer.publish(process, await ticket(system), trained(), 1.0)
     assert len(process.log.recent) == 2
