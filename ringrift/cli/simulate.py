@@ -9,8 +9,8 @@ import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 
-from ringrift.cli.common import Assignments, Json, Source, opened, show
-from ringrift.cluster.fleet_file import read_fleet
+from ringrift.cli.common import Assignments, Json, PositiveInt, Source, opened, show
+from ringrift.cluster.fleet_file import copied, read_fleet
 from ringrift.errors import CommandError
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.insight.describe import table
@@ -27,6 +27,7 @@ MARKS = {True: "holds     ", False: "BROKEN    ", None: "untested  "}
 async def simulate(
     *,
     nodes: Path,
+    copies: PositiveInt = 1,
     hours: float = 48.0,
     seed: int = 1,
     seeds: int = 1,
@@ -43,6 +44,7 @@ async def simulate(
 
     Args:
         nodes: TOML file of the fleet, such as ops/fleet.toml.
+        copies: Number of nodes for each of the file; generations and shards grow with them.
         hours: Virtual hours.
         seed: Another seed gives another course.
         seeds: Number of seeds to run, from `--seed` on.
@@ -54,8 +56,9 @@ async def simulate(
     """
     if log and seeds > 1:
         raise CommandError(f"--log {log} has room for one run: leave out --seeds")
-    settings = load(from_arguments(set), base=run.FLEET_SETTINGS)
-    fleet_nodes, plan = read_fleet(nodes), read_faults(faults, settings.configs)
+    fleet_nodes = copied(read_fleet(nodes), copies)
+    settings = load(from_arguments(set), base=run.settings_for(len(fleet_nodes)))
+    plan = read_faults(faults, settings.configs)
     found = []
     for number in range(seed, seed + seeds):
         began, unaware = time.monotonic(), None

@@ -78,6 +78,16 @@ def read_fleet(path: Path) -> tuple[FleetNode, ...]:
     return tuple(nodes)
 
 
+def copied(nodes: tuple[FleetNode, ...], copies: int) -> tuple[FleetNode, ...]:
+    """The nodes, and `copies` - 1 more of each under other names."""
+    more = (
+        replace(node, name=f"{node.name}-c{number}")
+        for number in range(2, copies + 1)
+        for node in nodes
+    )
+    return (*nodes, *more)
+
+
 def _nodes(file: _File) -> list[FleetNode]:
     found = []
     for table in file.node:

@@ -51,6 +51,10 @@ class Books:
     """By network that overfits an opponent, the only network that it beats."""
     current: dict[str, str] = field(default_factory=dict)
     """Incumbent by config."""
+    adopted: dict[str, str] = field(default_factory=dict)
+    """By config, the network of another config that it may begin with. It is worth there what it is
+    worth at home: of one that won 77 % of its games against the heuristic on hex8_2p, 84 % on
+    hexagonal_2p (docs/experiments.md)."""
     unexported: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     untaught: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Those of them that were played against baselines."""

@@ -14,36 +14,42 @@ from ringrift.consumers.clock import TICK_SECONDS
 from ringrift.events import Draft, Fact, Settings
 from ringrift.events.facts import (
     ConfigName,
+    ModelAdopted,
     ModelPromoted,
     ModelRolledBack,
     NodeAssigned,
     SettingsChanged,
     TickRecorded,
 )
-from ringrift.events.settings import (
-    SchedulingSettings,
-    SelfplaySettings,
-    ShardSettings,
-    TrainingSettings,
-)
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings, ShardSettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.log.protocol import BATCH_EVENTS_MAX, Log
-from ringrift.tools.simulation import outages, work
+from ringrift.tools.simulation import outages, work, workload
 from ringrift.tools.simulation.fault_plan import Fault
 from ringrift.tools.simulation.fleet import Fleet, Sample
 from ringrift.tools.simulation.rentals import Rentals
 
 SAMPLE_SECONDS = 600.0
-FLEET_SETTINGS = Settings(
-    configs=get_args(ConfigName),
-    selfplay=SelfplaySettings(games=1024),
-    shard=ShardSettings(games=256),
-    training=TrainingSettings(adoption=False),
-)
-"""The base settings of a simulation: every config, with generations and shards for a fleet that
-plays thousands of games per hour. With the default of 256 games it would measure a network for
-longer than it played. No config begins with the network of another: what that is worth there is not
-modelled, so its trial against the heuristic would last for hours of the fleet."""
+
+
+def settings_for(nodes: int) -> Settings:
+    """The base settings of a simulation: every config, with generations and shards for a fleet that
+    plays thousands of games per hour.
+
+    With the default of 256 games it would measure a network for longer than it played. A fleet of
+    hundreds also plays longer tickets, since a thousand nodes end one of five minutes three times a
+    second."""
+    times = max(1, nodes // 40)
+    longer = min(times, 3)
+    return Settings(
+        configs=get_args(ConfigName),
+        selfplay=SelfplaySettings(games=1024 * times, games_per_ticket=96 * longer),
+        shard=ShardSettings(games=256 * times),
+        scheduling=SchedulingSettings(ticket_seconds_ephemeral=300.0 * longer),
+    )
+
+
+FLEET_SETTINGS = settings_for(40)
 
 
 def simulate(
@@ -124,7 +130,7 @@ class _Run:
         work.hand_out(fleet)
 
     def _take_in(self, event: Fact) -> None:
-        fleet = self.fleet
+        fleet, books = self.fleet, self.fleet.books
         match event:
             case NodeAssigned():
                 node = fleet.nodes[event.node]
@@ -132,10 +138,15 @@ class _Run:
                 node.kinds = event.kinds
                 if event.preempts and isinstance(node.ticket, SelfplayTicket):
                     fleet.queue.give_back(work.stop(fleet, node))
+            case ModelAdopted():
+                books.adopted[event.config] = event.model
             case ModelPromoted():
-                fleet.books.current[event.config] = event.model
+                books.current[event.config] = event.model
+                if books.adopted.get(event.config) == event.model:
+                    worth = workload.games_worth(event.config, books.strength[event.model])
+                    books.learnt[event.config] = max(books.learnt[event.config], worth)
             case ModelRolledBack():
-                fleet.books.current[event.config] = event.current
+                books.current[event.config] = event.current
 
     def _tick(self) -> None:
         fleet = self.fleet

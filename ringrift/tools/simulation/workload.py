@@ -92,6 +92,12 @@ def learned(config: str, games: float) -> float:
     return 1.0 - math.exp(-math.sqrt(games / GAMES_SCALE[board_of(config)]))
 
 
+def games_worth(config: str, elo: float) -> float:
+    """Games that teach as much as a network of this strength has learned."""
+    share = min(max((elo - FIRST_ELO) / (CEILING_ELO - FIRST_ELO), 0.0), 0.99)
+    return GAMES_SCALE[board_of(config)] * math.log(1.0 - share) ** 2
+
+
 def strength(config: str, games: float, draw: random.Random) -> float:
     """Elo above the heuristic of a network trained on a number of games."""
     elo = (

@@ -13,7 +13,8 @@ from support.ratings import HEURISTIC, RANDOM
 from support.story import Story
 
 from ringrift.deciders.loop import rating as elo
-from ringrift.events.facts import EvaluationFailed, Ranking, RatingsUpdated
+from ringrift.events.facts import EvaluationFailed, EvaluationRequested, Ranking, RatingsUpdated
+from ringrift.events.participants import seat
 from ringrift.events.settings import EvaluationSettings
 
 
@@ -36,6 +37,40 @@ def test_the_table_does_not_depend_on_how_results_were_split(story):
         .then(RatingsUpdated)
     )
     assert msgspec.json.encode(once) == msgspec.json.encode(split)
+
+
+def asked(purpose) -> EvaluationRequested:
+    return EvaluationRequested(
+        config=CONFIG,
+        generation=1,
+        candidate=seat("gumbel", model=B, simulations=32),
+        opponent=seat("heuristic"),
+        purpose=purpose,
+        round=0,
+        starts=1,
+        seed=1,
+        settings_version=1,
+    )
+
+
+def test_the_matches_of_a_round_are_rated_together(story):
+    life = story(elo.DECIDER).given(*(asked("random"),) * 2, asked("heuristic"), asked("gauntlet"))
+    first = scored("random", 30, 2)
+    life.when(first).then()
+    life.when(first).then()  # counts once
+    life.when(scored("random", 30, 2)).then()
+    failed = EvaluationFailed(
+        config=CONFIG,
+        generation=1,
+        ticket="t",
+        candidate_model=B,
+        purpose="heuristic",
+        reason="r",
+        node="n",
+    )
+    (fact,) = life.when(failed).then(RatingsUpdated)
+    assert fact.games == 128
+    life.when(replace(failed, ticket="t2")).then()
 
 
 def test_configs_are_rated_independently(story):

@@ -141,8 +141,8 @@ def test_few_opponents_and_not_few_games_raise_a_share(life):
 
 def test_a_config_with_fewer_than_5000_games_gets_more(story, settings_changed):
     life = story(DECIDER).given(settings_changed(configs=(HEX, SQUARE)))
-    life.given(played(SQUARE, games=4_999))
-    (fact,) = life.when(played(HEX, games=5_000)).then(AllocationDecided)
+    life.given(played(SQUARE, games=4_999), played(HEX, games=5_000))
+    (fact,) = life.when(TickRecorded(minute=1)).then(AllocationDecided)
     assert fact.shares[SQUARE] / fact.shares[HEX] == pytest.approx(DEFAULT.few_factor, rel=0.02)
 
 

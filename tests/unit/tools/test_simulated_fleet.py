@@ -19,10 +19,13 @@ from support.fleets import (
 from ringrift.deciders.fleet import dead_letters, renting
 from ringrift.deciders.loop import retention
 from ringrift.events.facts import (
+    ModelAdopted,
+    ModelPromoted,
     NodeRented,
     NodeReturned,
     NodeReturnRequested,
     PreemptionNoticed,
+    PromotionRejected,
     SelfplayFinished,
     SelfplayPlanned,
 )
@@ -101,6 +104,15 @@ def test_a_ghost_keeps_no_work_and_a_config_that_always_fails_gets_no_games() ->
     assert found["absent nodes keep work for at most 60 s"]
     assert found["no games for a config whose last 6 trainings failed"]
     assert not any(fact.node == "lambda-gh200-1" for fact in facts_of(fleet, SelfplayFinished))
+
+
+def test_a_config_begins_with_the_network_of_its_sister() -> None:
+    settings = replace(SMALL_SETTINGS, configs=("hex8_2p", "hexagonal_2p"))
+    fleet = simulate(SMALL_NODES, settings, 1.0, seed=1)
+    (adopted,) = facts_of(fleet, ModelAdopted)
+    assert fleet.books.adopted == {"hexagonal_2p": adopted.model}
+    verdicts = facts_of(fleet, ModelPromoted, PromotionRejected)
+    assert any((one.config, one.model) == ("hexagonal_2p", adopted.model) for one in verdicts)
 
 
 def test_equal_seeds_give_equal_runs() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from support.fleets import FAULTS
+from support.fleets import FAULTS, NODES
 
-from ringrift.cluster.fleet_file import read_fleet
+from ringrift.cluster.fleet_file import copied, read_fleet
 from ringrift.errors import CommandError
 from ringrift.tools.simulation.fault_plan import What, read_faults
 
@@ -17,6 +17,11 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "file.toml"
     path.write_text(text)
     return path
+
+
+def test_copies_have_names_of_their_own() -> None:
+    names = [node.fact.node for node in copied(NODES, 25)]
+    assert len(set(names)) == len(names) == 1_000
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
