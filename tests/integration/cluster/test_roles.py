@@ -13,18 +13,21 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 from nats.errors import NoRespondersError
+from support.examples import example
 from support.secured import Place, secured
 
 from ringrift.cli.main import main
-from ringrift.events import draft
-from ringrift.events.facts import ConsumerStarted
+from ringrift.events import draft, type_of
+from ringrift.events.facts import ConsumerStarted, GameCompleted, MessageIdTaken, ModelPromoted
+from ringrift.log import read
 from ringrift.log.blobs import Blobs
+from ringrift.log.entry import Entry
 from ringrift.log.errors import Forbidden, Unreachable
 from ringrift.log.identity import ACCOUNT, KEY, NodeKey, make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS, claims_in, read_login
-from ringrift.log.topology import EVENTS, GAMES, STREAMS
+from ringrift.log.topology import EVENTS, GAMES, STREAMS, WORK, consumer_of
 from ringrift.runtime.processes import AUTHORS
 from ringrift.server.accounts import Accounts, completed
 from ringrift.server.ensure import ensure
@@ -55,11 +58,18 @@ FACTS = {
     "model": "$O.models.C.x",
     "checkpoint": "$O.checkpoints.C.x",
     "fold": "$O.folds.C.x",
+    "shard": "$O.shards.C.x",
+    "breaker": "$KV.breakers.x",
+    "order to nodes": "$KV.control.x",
+    "mark": "$KV.marks.x",
 }
 MAY_WRITE = {
-    "worker": {"game", "played", "started", "dead", "heartbeat"},
-    "trainer": {"trained", "registered", "started", "heartbeat", "model", "checkpoint"},
-    "evaluator": {"game", "scored", "started", "heartbeat"},
+    "worker": {"game", "played", "started", "dead", "heartbeat", "breaker"},
+    "trainer": {
+        *("trained", "registered", "started", "heartbeat"),
+        *("model", "checkpoint", "shard", "breaker"),
+    },
+    "evaluator": {"game", "scored", "started", "heartbeat", "breaker"},
     "coordinator": {
         "planned",
         "promoted",
@@ -70,11 +80,14 @@ MAY_WRITE = {
         "heartbeat",
         "key",
         "fold",
+        "shard",
+        "breaker",
+        "mark",
     },
     "auditor": {"started", "heartbeat"},
     "archiver": {"started", "heartbeat"},
-    "renter": {"started", "heartbeat", "fold"},
-    "oncall": {"settings", "started", "other", "ticket"},
+    "renter": {"started", "heartbeat", "fold", "breaker"},
+    "oncall": {"settings", "started", "other", "ticket", "breaker"},
     "operator": set(FACTS),
     "viewer": set(),
 }
@@ -98,15 +111,21 @@ NOBODY_BUT_THE_OPERATOR = (
 )
 
 
+STREAM_OF = {
+    **dict.fromkeys(("started", "settings", "promoted"), EVENTS),
+    **{"game": GAMES, "dead": "DEAD", "ticket": "WORK", "heartbeat": "KV_nodes"},
+    **{f"{name}": f"OBJ_{name}s" for name in ("model", "checkpoint", "fold", "shard")},
+    **{"breaker": "KV_breakers", "order to nodes": "KV_control", "mark": "KV_marks"},
+}
+"""streams that a role may write to, by one subject of each"""
 HEADERS = [
-    ("worker", EVENTS, "started"),
-    ("worker", GAMES, "game"),
-    ("trainer", "OBJ_models", "model"),
-    ("trainer", "OBJ_checkpoints", "checkpoint"),
-    ("coordinator", "OBJ_folds", "fold"),
-    ("operator", EVENTS, "promoted"),
-    ("operator", "OBJ_models", "model"),
+    (role, STREAM_OF[name], name)
+    for role, names in MAY_WRITE.items()
+    for name in FACTS
+    if name in names and name in STREAM_OF
 ]
+WRITERS = [(role, EVENTS, "started") for role, names in MAY_WRITE.items() if "started" in names]
+WRITERS += [(role, GAMES, "game") for role, names in MAY_WRITE.items() if "game" in names]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -155,7 +174,7 @@ async def test_no_header_deletes_or_expires_what_others_wrote(
 ) -> None:
     """The server lets the role publish there, and the stream refuses the header."""
     log = await place.log(role)
-    before = [entry async for batch in log.read(stream) for entry in batch]
+    before = await _content(log, stream)
     promotion = "ringrift.promotion.hex8_2p.model-promoted"
     scheduled = {"Nats-Schedule": "@every 1s", "Nats-Schedule-Target": promotion}
     forbidden = (
@@ -166,7 +185,58 @@ async def test_no_header_deletes_or_expires_what_others_wrote(
         subject = FACTS[kind].format(name=log.client.role)
         answer = await log.client.request(subject, b"{}", headers=header, timeout=3)
         assert "error" in json.loads(answer.data), (subject, header)
-    assert [entry async for batch in log.read(stream) for entry in batch] == before
+    assert await _content(log, stream) == before
+    await log.close()
+
+
+async def _content(log: JetStreamLog, stream: str) -> list[Entry]:
+    if stream == WORK:  # only its workers have consumers there
+        return await log.queued()
+    return [entry async for batch in log.read(stream) for entry in batch]
+
+
+@pytest.mark.parametrize(("role", "stream", "name"), WRITERS)
+async def test_no_role_suppresses_an_event_of_another_by_taking_its_id(
+    place: Place, role: str, stream: str, name: str
+) -> None:
+    """The server stores one message of an id, whoever sent it first on whatever subject."""
+    log, operator = await place.log(role), await place.log("operator")
+    fact = example(type_of(GameCompleted if stream == GAMES else ModelPromoted))
+    wanted = draft(fact, cause=None, source="operator", key=f"wanted by {role}")
+    subject = FACTS[name].format(name=log.client.role)
+    answer = await log.client.request(subject, b"{}", headers={"Nats-Msg-Id": wanted.id}, timeout=3)
+    (seq,) = await operator.append([wanted])
+    entry = await operator.get(stream, seq)
+    assert entry is not None
+    assert (entry.subject, entry.id) == (wanted.subject, f"{wanted.id}~2")
+    named = [one async for one, _ in read.facts(operator, MessageIdTaken) if one.id == wanted.id]
+    assert [one.seq for one in named] == [json.loads(answer.data)["seq"]]
+    await log.close()
+    await operator.close()
+
+
+@pytest.mark.parametrize("role", sorted(set(MAY_WRITE) - {"operator"}))
+async def test_a_role_finishes_only_tickets_of_its_kind(place: Place, role: str) -> None:
+    log = await place.log(role)
+    own = next((spec.work for spec in AUTHORS if spec.role == role and spec.work), None)
+    for kind in {"selfplay", "training", "evaluation"} - {own}:
+        consumer = consumer_of(kind, 5)
+        for subject in (
+            f"$JS.ACK.WORK.{consumer}.1.1.1.1.0",
+            f"$JS.API.CONSUMER.MSG.NEXT.WORK.{consumer}",
+        ):
+            assert not await may(log, subject), subject
+    await log.close()
+
+
+@pytest.mark.parametrize("role", sorted(set(MAY_WRITE) - {"operator"}))
+async def test_a_role_makes_and_deletes_no_consumer_of_the_queue(place: Place, role: str) -> None:
+    """What others read with may be deleted (docs/promises.md); who takes tickets may not."""
+    log, consumer = await place.log(role), consumer_of("selfplay", 5)
+    may_create = {"coordinator"}  # it recreates a queue that lost its leader
+    for call in ("CREATE", "DURABLE.CREATE", "DELETE", "PAUSE", "UNPIN"):
+        allowed = await may(log, f"$JS.API.CONSUMER.{call}.WORK.{consumer}")
+        assert not allowed or (call == "CREATE" and role in may_create), call
     await log.close()
 
 
