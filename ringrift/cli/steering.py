@@ -23,7 +23,7 @@ from ringrift.cluster import steering
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.errors import CommandError
 from ringrift.events import facts
-from ringrift.events.settings import HYPERPARAMETERS
+from ringrift.events.settings import FIRST, HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.insight.describe import one_line
 from ringrift.insight.settings_guide import Explanation, explained, in_text
@@ -117,9 +117,10 @@ async def settings(
     given = from_arguments(set)
     file = steering.read_settings(settings)
     async with opened(session) as log:
-        chosen, _ = await settings_in_force(log)
+        chosen, version = await settings_in_force(log)
         if given or file is not None:
-            chosen = steering.with_known_architectures(load(given, file=file, base=chosen))
+            base = chosen if version else FIRST
+            chosen = steering.with_known_architectures(load(given, file=file, base=base))
             await steering.apply_settings(log, chosen, why)
     if explain or name:
         found = explained(chosen, name)

@@ -12,6 +12,7 @@ from ringrift.cli.common import Assignments, Config, Data, Duration, console
 from ringrift.cluster import steering
 from ringrift.cluster.terminal import complain
 from ringrift.events import Settings
+from ringrift.events.settings import FIRST
 from ringrift.events.settings_sources import from_arguments, from_environment, load, old_variables
 
 LENGTH = Group("Length of the run", validator=mutually_exclusive)
@@ -55,7 +56,7 @@ async def up(
             return load(from_environment(os.environ), given, file=file, base=base)
 
         new = in_force is None and not server
-        chosen = steering.on_this_machine(named) if new else named(in_force)
+        chosen = steering.on_this_machine(named) if new else named(in_force or FIRST)
         if config:
             chosen = load({"configs": ",".join(config)}, base=chosen)
         # a limit of generations holds for later runs too, unless they are new or timed

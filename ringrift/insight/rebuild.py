@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from ringrift.deciders.context import InForce
 from ringrift.deciders.kit import Context, Decider
 from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop.verdict import counts
 from ringrift.events import Recorded
-from ringrift.events.facts import EvaluationScored, GamesRetracted, RatingsUpdated
+from ringrift.events.facts import GamesRetracted, RatingsUpdated, Score
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
@@ -87,13 +89,19 @@ async def rebuild_elo(
     at_live: dict[str, RatingsUpdated] = {}
     unrated: dict[str, int] = {}
     kinds = elo.DECIDER.reads
+    in_force = InForce()
     async for event, meta in read.facts(log, *kinds, until=until, progress=progress):
-        state = elo.DECIDER.evolve(state, event, Context.of(meta))
-        if not isinstance(event, EvaluationScored | GamesRetracted):
+        in_force = in_force.after(event)
+        context = Context.of(meta, in_force)
+        state = elo.DECIDER.evolve(state, event, context)
+        if not isinstance(event, Score | GamesRetracted):
             continue
         config = event.config
-        # a retraction without rankings changes no table
-        changes = isinstance(event, EvaluationScored) or bool(event.rankings)
+        # a retraction without rankings changes no table, nor does a score before its recount
+        if isinstance(event, GamesRetracted):
+            changes = bool(event.rankings)
+        else:
+            changes = counts(event, context)
         unrated[config] = unrated.get(config, 0) + changes
         if config in live and live[config].meta.cause == meta.position:
             at_live[config], unrated[config] = elo.table(state, config), 0

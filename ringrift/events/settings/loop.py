@@ -233,8 +233,8 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     quarter of the starts against the heuristic were decided before the first searched move"""
     recount: bool = False
     """whether scores count only once a coordinator has found their games, played them again and
-    counted the same, which reads the games of the config since the request. Off, because without a
-    running verifier no candidate would be judged; `ops/README.md` turns it on, and `trust.required`
+    counted the same, which reads the games of the config since the request. On in the first
+    settings of a log; not by default, because older logs were decided without. `trust.required`
     implies it"""
     even_openings: bool = True
     """between two networks, each start is the one of several random openings of 2 to 16 plies that

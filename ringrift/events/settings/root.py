@@ -55,12 +55,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.evaluation.recount or self.trust.required
 
 
-TOWER_MACHINE = Settings(
+FIRST = Settings(evaluation=loop.EvaluationSettings(recount=True))
+"""with which a new log begins: unlike the defaults, by which older logs were decided"""
+TOWER_MACHINE = replace(
+    FIRST,
     operation=fleet.OperationSettings(
         pressure=Tiers(caution=0.80, warning=0.90, critical=0.95, emergency=0.98, hysteresis=0.05)
-    )
+    ),
 )
-"""defaults for a loop that runs its own server: its user's other programs often fill 70 % of the
+"""those for a loop that runs its own server: its user's other programs often fill 70 % of the
 memory of a laptop"""
 NNUE_MACHINE = replace(
     TOWER_MACHINE,
@@ -72,7 +75,7 @@ NNUE_MACHINE = replace(
         simulations=64,
     ),
     shard=loop.ShardSettings(games=100),
-    evaluation=loop.EvaluationSettings(simulations=64),
+    evaluation=loop.EvaluationSettings(simulations=64, recount=True),
     training=loop.TrainingSettings(
         architecture="nnue_policy",
         min_samples=20_000,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from ringrift.deciders.context import InForce
 from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating
 from ringrift.deciders.loop.retraction import GameHead, HeadSeat, retracted
@@ -99,8 +100,10 @@ async def ratings(log: Log, games: Sequence[tuple[int, HumanGame]]) -> list[Pers
     if not games:
         return []
     state, retractions = rating.DECIDER.initial(), list[GamesRetracted]()
+    in_force = InForce()
     async for event, meta in read.facts(log, *rating.DECIDER.reads):
-        state = rating.DECIDER.evolve(state, event, Context.of(meta))
+        in_force = in_force.after(event)
+        state = rating.DECIDER.evolve(state, event, Context.of(meta, in_force))
         if isinstance(event, GamesRetracted):
             retractions.append(event)
     left = [game for seq, game in games if not retracted(retractions, game, seq)]

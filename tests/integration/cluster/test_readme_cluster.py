@@ -44,7 +44,6 @@ SETTINGS = {
     "training.min_samples": 50,
     "training.epochs": 1.0,
     "training.batch": 64,
-    "evaluation.recount": True,
     "evaluation.simulations": 4,
     "evaluation.starts_per_ticket": 2,
     "evaluation.baseline_starts": 2,

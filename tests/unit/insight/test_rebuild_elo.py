@@ -3,12 +3,20 @@ log."""
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import draft
-from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
+from ringrift.events import Fact, draft
+from ringrift.events.facts import (
+    EvaluationRecounted,
+    EvaluationScored,
+    Ranking,
+    RatingsUpdated,
+    Score,
+    SettingsChanged,
+)
+from ringrift.events.settings import FIRST
 from ringrift.events.unknown import PROGRAM
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.log import read
@@ -46,14 +54,14 @@ class Rated:
         self.program = program
         self.log, self.state, self.count = MemoryLog(), elo.DECIDER.initial(), 0
 
-    async def put(self, fact: EvaluationScored | RatingsUpdated, cause: int | None = None) -> int:
+    async def put(self, fact: Fact, cause: int | None = None) -> int:
         self.count += 1
         where = f"EVENTS/{cause}" if cause else None
         item = draft(fact, cause=where, source="test", key=self.count, program=self.program)
         (seq,) = await self.log.append([item])
         return seq
 
-    async def rate(self, fact: EvaluationScored, *, wrong_by: float = 0.0) -> None:
+    async def rate(self, fact: Score, *, wrong_by: float = 0.0) -> None:
         seq = await self.put(fact)
         entry = await self.log.get("EVENTS", seq)
         assert entry is not None
@@ -102,6 +110,17 @@ async def test_evaluations_after_the_live_table_are_counted() -> None:
     await rated.put(scored("hex8_2p", 2))
     (item,) = await rebuild_elo(rated.log)
     assert (item.identical, item.unrated, item.table.games) == (True, 1, 20)
+
+
+async def test_a_score_that_is_not_recounted_yet_changes_nothing() -> None:
+    rated = Rated()
+    await rated.put(SettingsChanged(version=1, settings=FIRST, why="new"))
+    score = scored("hex8_2p", 7)
+    await rated.put(score)
+    await rated.put(scored("hex8_2p", 2))
+    await rated.rate(EvaluationRecounted(**asdict(score)))
+    (item,) = await rebuild_elo(rated.log)
+    assert (item.identical, item.unrated, item.table.games) == (True, 0, 10)
 
 
 async def test_a_table_without_its_cause_is_different() -> None:
