@@ -199,7 +199,7 @@ async def _content(log: JetStreamLog, stream: str) -> list[Entry]:
 async def test_no_role_suppresses_an_event_of_another_by_taking_its_id(
     place: Place, role: str, stream: str, name: str
 ) -> None:
-    """The server stores one message of an id, whoever sent it first on whatever subject."""
+    """The server stores one message of an id: the first, on any subject of the stream."""
     log, operator = await place.log(role), await place.log("operator")
     fact = example(type_of(GameCompleted if stream == GAMES else ModelPromoted))
     wanted = draft(fact, cause=None, source="operator", key=f"wanted by {role}")
