@@ -1,6 +1,6 @@
 """Who plays against the current network in self-play? The newest earlier incumbents, by the same
-search, and the heuristic by another one: a network that only meets itself does not learn to answer
-what it never plays."""
+search, and after three of them the heuristic by another one: a network that only meets itself does
+not learn to answer what it never plays."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ class Opponents(Struct, frozen=True, kw_only=True):
         for past in self.past:
             kind = kind_of(self.architectures.get(past, ""))
             found.append(network_seat(past, simulations, kind=kind, seats=seats, **options))
-        harness, positions = "minimax" if seats == 2 else "maxn", POSITIONS_A_SIMULATION
-        return (*found, seat(harness, simulations=simulations * positions))
+        if len(found) == PAST_MAX:
+            harness = "minimax" if seats == 2 else "maxn"
+            found.append(seat(harness, simulations=simulations * POSITIONS_A_SIMULATION))
+        return tuple(found)
 
 
 OPPONENTS = Fold(Opponents)

@@ -18,6 +18,9 @@ STARTS = 4
 """of a match: each is played once from every seat"""
 RECENT = 2
 """networks before the current one that play"""
+MATCH_SECONDS_MIN = 20.0
+"""that a match costs at least: networks are loaded, and once a search is compiled. A share of 2 %
+pays for it after a quarter of an hour of a worker, so short runs have none"""
 CREDIT_SECONDS_MAX = 3600.0
 """that a config may save up, so that a tournament does not catch up for a day"""
 SIMULATED = ("gumbel", "puct")
@@ -58,7 +61,7 @@ def requested(item: Tournament, fact: f.EvaluationRequested, context: Context) -
 def ended(item: Tournament, fact: f.EvaluationEnded, context: Context) -> Tournament:
     seconds = fact.play_seconds if isinstance(fact, f.EvaluationScored) else 0.0
     if fact.ticket == item.ticket:
-        return replace(item, credit=item.credit - seconds, ticket=None)
+        return replace(item, credit=item.credit - max(seconds, MATCH_SECONDS_MIN), ticket=None)
     return item if fact.purpose in f.MEASURING else _earned(item, seconds, context)
 
 
@@ -87,7 +90,8 @@ def match(
     if one.model is None:
         one, other = other, one
     games = STARTS * seats
-    if item.credit < games * game_seconds * max(map(_cost, (one, other))):
+    seconds = games * game_seconds * max(map(_cost, (one, other)))
+    if item.credit < max(seconds, MATCH_SECONDS_MIN):
         return None
     return f.EvaluationRequested(
         **context.basis(config),

@@ -54,7 +54,7 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """a game begins with 0 to this many random moves, which are not trained on"""
     past_share: kinds.Fraction = 0.1
     """share of a network's games in which an opponent has one seat: one of the newest three earlier
-    incumbents, or the heuristic by minimax or max-n"""
+    incumbents, or, once there are three, the heuristic by minimax or max-n"""
     pie: bool = False
     """pie rule, two seats only"""
     max_moves: Annotated[int, Meta(ge=MAX_MOVES_MIN, le=100_000)] = 4000

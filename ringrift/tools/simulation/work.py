@@ -3,6 +3,7 @@ facts or as a failure that is retried."""
 
 from ringrift.events import Fact
 from ringrift.events.facts import (
+    MEASURING,
     DeadLetterStored,
     ModelRegistered,
     TrainingCheckpointed,
@@ -268,7 +269,8 @@ def _measured(fleet: Fleet, node: SimulatedNode, ticket: EvaluationTicket, secon
     )
     game_seconds = workload.game_seconds(request.config) * workload.EVALUATION_FACTOR
     books.reference_seconds += score.games * game_seconds
-    if fleet.write(score, cause=ticket.cause, source="evaluator"):
+    written = fleet.write(score, cause=ticket.cause, source="evaluator")
+    if written and request.purpose not in MEASURING:  # no shard holds the games of others
         if not request.opponent.simulations:
             books.untaught[request.config] += score.games
         _export(fleet, request.config, score.games, request.candidate.participant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 from support.loop_facts import CONFIG, A, B, C, promoted, registered, rejected
 
@@ -22,7 +23,7 @@ def test_the_heuristic_has_no_opponent(story, settings_changed):
     assert (plan.opponents, plan.opponent_share) == ((), 0.0)
 
 
-def test_earlier_incumbents_and_the_heuristic_meet_the_current_network(story, settings_changed):
+def test_earlier_incumbents_meet_the_current_network(story, settings_changed):
     life = story(selfplay.DECIDER).given(
         settings_changed(selfplay=SHARE),
         replace(registered(A, 1), architecture="nnue"),
@@ -31,32 +32,37 @@ def test_earlier_incumbents_and_the_heuristic_meet_the_current_network(story, se
     life.given(registered(B, 2), promoted(B, 2, previous=A), registered(C, 3))
     plan = planned(life, promoted(C, 3, previous=B))
     assert plan.opponent_share == 0.25
-    past, newer, stranger = plan.opponents
+    past, newer = plan.opponents
     assert (past.model, past.harness, past.evaluator) == (A, "minimax", "nnue")
     assert (newer.model, newer.harness, newer.evaluator) == (B, "gumbel", "network")
     assert (newer.simulations, newer.noise_plies) == (plan.simulations, 24)
-    assert (stranger.model, stranger.harness) == (None, "minimax")
+
+
+@pytest.mark.parametrize(("config", "harness"), [(CONFIG, "minimax"), ("square8_3p", "maxn")])
+def test_after_three_incumbents_the_heuristic_plays_by_another_search(
+    story, settings_changed, config, harness
+):
+    life = story(selfplay.DECIDER).given(settings_changed(selfplay=SHARE, configs=(config,)))
+    for number, model in enumerate((A, B, C), 1):
+        life.given(replace(promoted(model, number), config=config))
+    plan = planned(life, replace(promoted("d" * 64, 4), config=config))
+    assert [seat.model for seat in plan.opponents] == [A, B, C, None]
+    assert plan.opponents[-1].harness == harness
 
 
 def test_a_rejected_candidate_and_a_regression_are_no_opponents(story, settings_changed):
     life = story(selfplay.DECIDER).given(settings_changed(selfplay=SHARE), promoted(A, 1))
     plan = planned(life, rejected(B, generation=2, current=A))
-    assert [seat.model for seat in plan.opponents] == [None]
+    assert (plan.opponents, plan.opponent_share) == ((), 0.0)
     back = ModelRolledBack(
         config=CONFIG, model=C, current=A, elo_drop=200.0, why="w", settings_version=1
     )
     life.given(promoted(C, 3, previous=A), back)
     plan = planned(life, rejected(B, generation=4, current=A))
-    assert (plan.model, [seat.model for seat in plan.opponents]) == (A, [None])
+    assert (plan.model, plan.opponents) == (A, ())
 
 
 def test_a_share_of_none_names_no_opponents(story, settings_changed):
     none = replace(SHARE, past_share=0.0)
     life = story(selfplay.DECIDER).given(settings_changed(selfplay=none), promoted(A, 1))
     assert planned(life, promoted(B, 2, previous=A)).opponents == ()
-
-
-def test_more_than_two_seats_meet_max_n(story, settings_changed):
-    life = story(selfplay.DECIDER).given(settings_changed(selfplay=SHARE, configs=("square8_3p",)))
-    plan = planned(life, replace(promoted(A, 1), config="square8_3p"))
-    assert [seat.harness for seat in plan.opponents] == ["maxn"]

@@ -76,8 +76,8 @@ def test_every_harness_that_suits_a_network_is_known(kind: str, seats: int) -> N
 
 
 def test_a_small_match_is_played_when_other_work_has_paid_for_it(life):
-    life.when(TICK).then()
-    life.given(worked(100.0)).when(TICK).then(EvaluationRequested)
+    life.given(worked(990.0)).when(TICK).then()
+    life.given(worked(20.0)).when(TICK).then(EvaluationRequested)
 
 
 def test_the_newest_three_networks_meet_each_other_and_the_heuristic_under_all_harnesses(life):
