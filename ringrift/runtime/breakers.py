@@ -53,9 +53,9 @@ class SharedBreakers:
             async for entry in changes:
                 self._take(entry)
 
-    def all(self) -> dict[str, Breaker]:
-        """The breakers by target."""
-        oldest = self.now() - BREAKER_SECONDS
+    def all(self, lasts_seconds: float = BREAKER_SECONDS) -> dict[str, Breaker]:
+        """The breakers by target, but for those that are older."""
+        oldest = self.now() - lasts_seconds
         return {target: breaker for target, (breaker, at) in self._known.items() if at > oldest}
 
     async def put(self, target: str, breaker: Breaker | None) -> None:
@@ -97,21 +97,24 @@ class Breakers:
         self._append, self._now, self._settings = append, shared.now, settings
         self._own: dict[str, Breaker] = {}
 
+    def _all(self) -> dict[str, Breaker]:
+        return self.shared.all(self._settings().breaker_hours * 3600.0)
+
     def allows(self, target: str) -> bool:
         """Whether the target may be used now."""
-        breaker = self.shared.all().get(target)
+        breaker = self._all().get(target)
         return breaker is None or breaker.allows(self._now())
 
     async def probing(self, target: str) -> None:
         """Announce that the target is about to be used, if its breaker waits for a probe. Raises
         StreamError."""
-        breaker = self.shared.all().get(target)
+        breaker = self._all().get(target)
         if breaker is not None:
             await self.shared.put(target, breaker.probed(self._now()))
 
     async def failed(self, target: str, why: str, *, targets: int = 1) -> None:
         """Count a failure of the target, one of `targets` of its kind. Raises StreamError."""
-        shared = self.shared.all()
+        shared = self._all()
         before = shared.get(target) or self._own.get(target, Breaker())
         kind = target.partition("-")[0]
         sick = sum(name.startswith(f"{kind}-") for name in shared) / max(targets, 1)
@@ -141,7 +144,7 @@ class Breakers:
     async def worked(self, target: str) -> None:
         """Close the target's breaker after a success. Raises StreamError."""
         self._own.pop(target, None)
-        if target in self.shared.all():
+        if target in self._all():
             await self.shared.put(target, None)
             fact = BreakerReset(target=target, why="a probe succeeded")
             await self._append(fact, key=f"{target}.{self._now():.6f}")

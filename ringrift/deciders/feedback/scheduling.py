@@ -24,7 +24,7 @@ from ringrift.deciders.feedback.allocation import Shares, allocate
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
-from ringrift.events.settings import SchedulingSettings, Settings
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings, Settings
 
 UNKNOWN = 0.5
 STALLED = 0.25
@@ -35,12 +35,6 @@ ELO_PER_HOUR_MIN = 0.5
 """least usual velocity, so that noise around 0 does not count as speed"""
 UNCERTAIN_ELO = 50.0
 """standard error of a rating that counts half as uncertain as no rating"""
-BUDGETS = ((100, 64), (500, 150), (1000, 200))
-"""(games, simulations) up to a number of games: throughput, fast iteration, balanced (requirement
-G14.12)"""
-BUDGETS_BY_ELO = ((100.0, 200), (300.0, 400), (600.0, 800), (float("inf"), 1600))
-"""(Elo above the heuristic, simulations) up to an Elo: standard, quality, ultimate, master; the
-requirement does not give the numbers"""
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -214,10 +208,18 @@ def priority(terms: dict[str, float], settings: SchedulingSettings) -> float:
     return sum(weights[name] * value for name, value in terms.items()) / sum(weights.values())
 
 
-def budget(games: int, gap: float | None) -> int:
-    """Simulations per decision by games played and, from 1,000 on, by Elo above the heuristic
-    (requirement G14.12)."""
-    for below, simulations in BUDGETS:
+def budget(games: int, gap: float | None, settings: SelfplaySettings) -> int:
+    """Simulations per decision by games played and, after the last of these steps, by Elo above the
+    heuristic (requirement G14.12)."""
+    for below, simulations in _steps(settings.budget_games):
         if games < below:
             return simulations
-    return next(simulations for below, simulations in BUDGETS_BY_ELO if (gap or 0.0) < below)
+    least, *more = _steps(settings.budget_elo)
+    reached = [simulations for elo, simulations in more if (gap or 0.0) >= elo]
+    return reached[-1] if reached else least[1]
+
+
+def _steps(steps: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Limits and budgets, from the lowest limit on."""
+    pairs = (step.split("=") for step in steps)
+    return sorted((int(limit), int(simulations)) for limit, simulations in pairs)

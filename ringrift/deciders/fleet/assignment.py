@@ -12,12 +12,11 @@ kind would not have ended by then. A quarantined node counts neither: it keeps o
 that a probe can end its quarantine, unless an audit quarantined it."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.durations import Durations
 from ringrift.deciders.fleet.placement import Fleet, FleetNode, Kinds
-from ringrift.deciders.fleet.troubles import BREAKER_LASTS
 from ringrift.deciders.kit import Context, Decider, Struct, changed, noted, replace
 from ringrift.events import Settings, facts as f
 from ringrift.events.settings import SchedulingSettings
@@ -143,7 +142,8 @@ def leaves(state: FleetView, fact: f.NodeDrainRequested | f.PreemptionNoticed) -
 def broke(
     state: FleetView, fact: f.BreakerOpened | f.BreakerEscalated | f.BreakerReset, context: Context
 ) -> FleetView:
-    oldest = context.time - BREAKER_LASTS  # those that expired leave no fact
+    # those that expired leave no fact
+    oldest = context.time - timedelta(hours=context.settings.operation.breaker_hours)
     broken = {
         target: at for target, at in state.broken.items() if target != fact.target and at > oldest
     }
@@ -304,7 +304,7 @@ def _too_late(
 
 def _quarantined(state: FleetView, context: Context) -> dict[str, Kinds]:
     """The present nodes in quarantine, with the one kind of work that they probe."""
-    oldest = context.time - BREAKER_LASTS
+    oldest = context.time - timedelta(hours=context.settings.operation.breaker_hours)
     targets = {target for target, at in state.broken.items() if at > oldest}
     found = {}
     for name, node in state.nodes.items() if targets else ():

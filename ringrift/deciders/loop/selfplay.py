@@ -228,7 +228,8 @@ def _plan(
     settings, item = context.settings, state.configs[config]
     simulations = settings.selfplay.simulations
     if settings.selfplay.budget != "fixed":
-        simulations = scheduling.budget(item.progress.games_played, item.gap)
+        games_played = item.progress.games_played
+        simulations = scheduling.budget(games_played, item.gap, settings.selfplay)
     # a plan of too many tickets is not lawful
     per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
     alike = state.players or games // per_ticket > SHRINKING_MAX

@@ -64,6 +64,10 @@ Priority = Annotated[
         "a config and a factor on its priority, such as hex8_2p=2",
     ),
 ]
+BudgetStep = Annotated[
+    str, matching("[0-9]{1,7}=[1-9][0-9]{0,3}", "a limit and a budget, such as 100=64")
+]
+BudgetSteps = Annotated[tuple[BudgetStep, ...], Meta(min_length=1, max_length=8)]
 NodeName = Annotated[str, matching("[a-z0-9_-]{1,64}", "the name of a node, such as gpu1")]
 Architecture = Annotated[
     str, matching(f"(?:{_ARCHITECTURE})", "the name of an architecture, such as v2-micro")

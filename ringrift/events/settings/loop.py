@@ -39,8 +39,13 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     (`gpu_gumbel`). `puct` is the search of AlphaZero, with noise, samples and targets of its own,
     as a baseline of experiments; it needs about 600 simulations"""
     budget: Literal["fixed", "tiers"] = "fixed"
-    """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
-    G14.12); needs accelerators"""
+    """`tiers` replaces `simulations` by those of `budget_games` and `budget_elo` (requirement
+    G14.12); needs accelerators: a machine without plays an eighth of the games with them"""
+    budget_games: kinds.BudgetSteps = ("100=64", "500=150", "1000=200")
+    """games of a config and the simulations below them: throughput, fast iteration, balanced"""
+    budget_elo: kinds.BudgetSteps = ("0=200", "100=400", "300=800", "600=1600")
+    """after these games, Elo above the heuristic and the simulations from there on: standard,
+    quality, ultimate, master; the requirement does not give the numbers"""
     considered: Annotated[int, Meta(ge=1, le=1_000)] = 16
     """actions sampled at the root, at most (Gumbel AlphaZero, Danihelka et al. 2022, uses 16); with
     fewer than 64 simulations a quarter of them, at least 2"""
@@ -62,6 +67,7 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     game (section 19); the longest seen has 1,500 plies"""
 
     def __post_init__(self) -> None:
+        kinds.distinct(self, "budget_games", "budget_elo")
         for name in ("bootstrap_games", "games"):
             games, most = getattr(self, name), TICKETS_MAX * self.games_per_ticket
             if games > most:

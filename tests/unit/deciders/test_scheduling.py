@@ -286,7 +286,14 @@ def test_budgets_follow_games_where_they_are_wanted(story, settings_changed):
     ],
 )
 def test_budgets(games, gap, simulations):
-    assert budget(games, gap) == simulations
+    assert budget(games, gap, SelfplaySettings()) == simulations
+
+
+def test_budgets_are_settings():
+    own = SelfplaySettings(budget_games=("50=8",), budget_elo=("200=30",))
+    assert [budget(games, None, own) for games in (49, 50)] == [8, 30]
+    with pytest.raises(ValueError, match="names 50 twice"):
+        SelfplaySettings(budget_games=("50=8", "50=9"))
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,12 @@ async def test_an_operator_sets_the_threshold_and_the_waits(system: System) -> N
     assert not process.breakers.allows("store")
     system.loop.clock.seconds += 5.0
     assert process.breakers.allows("store")
+
+
+async def test_an_operator_sets_when_a_breaker_is_forgotten(system: System) -> None:
+    process = system.process()
+    await system.open_breaker(process, "node-test")
+    system.loop.clock.seconds += 4.0
+    assert not process.breakers.allows("node-test"), "the first probe is due after 10 s"
+    process.controls.operation = OperationSettings(breaker_hours=0.001)
+    assert process.breakers.allows("node-test")
