@@ -1,6 +1,7 @@
 """`ringrift bench`."""
 
 import sys
+from pathlib import Path
 
 from ringrift.cli.common import TABLE, Config, Form, show_rows
 from ringrift.insight.describe import table
@@ -15,6 +16,8 @@ def bench(
     events: int = 1_000_000,
     games: int = 20_000,
     seconds: float = 2.0,
+    minutes: tuple[float, ...] = (),
+    data: tuple[Path, ...] = (),
     form: Form = TABLE,
 ) -> None:
     """Measure speed on this machine: medians of several runs.
@@ -26,8 +29,19 @@ def bench(
         events: Length of the log that is replayed.
         games: Games that are archived, of 13 kB each, or of a share of 2 GB.
         seconds: Length of one run, where a run can be of any length.
+        minutes: Also measure the networks that a whole loop had after so many minutes, as Elo above
+            the heuristic and above the search with it; may be given several times.
+        data: Measure the loop that ran in this directory instead of a new one; one for each run.
     """
-    scope = Scope(configs=config, runs=runs, seconds=seconds, events=events, games=games)
+    scope = Scope(
+        configs=config,
+        runs=runs,
+        seconds=seconds,
+        events=events,
+        games=games,
+        minutes=minutes,
+        data=data,
+    )
     report = run(subjects, scope, lambda name: print(f"measuring {name} ...", file=sys.stderr))
     rows = []
     for item in report.results:

@@ -79,6 +79,10 @@ class Scope:
     """Length of the log that is replayed."""
     games: int = 20_000
     """Games that are archived."""
+    minutes: tuple[float, ...] = ()
+    """Moments of a whole loop at which its networks are measured."""
+    data: tuple[Path, ...] = ()
+    """Directories of earlier loops, to be measured instead of new ones."""
 
 
 Benchmarks = AsyncGenerator[Benchmark | Ratio, None]

@@ -47,11 +47,15 @@ STEPS_UNLIMITED = 1_000_000_000
 async def benchmarks(scope: Scope) -> Benchmarks:
     """All measurements of each config; a run lasts about `scope.seconds`, at most `SECONDS_MAX`, of
     self-play until its games end. Whole loops if a run lasts a minute or more."""
+    configs = scope.configs or CONFIGS
+    if scope.data:
+        yield whole.of_logs(configs, scope.data, scope.minutes)
+        return
     if scope.seconds >= whole.SECONDS_MIN:
-        yield whole.benchmark(scope.configs or CONFIGS, scope.seconds)
+        yield whole.benchmark(configs, scope.seconds, scope.minutes)
         return
     seconds, device = min(scope.seconds, SECONDS_MAX), devices()[-1]
-    for key in scope.configs or CONFIGS:
+    for key in configs:
         config = Config.parse(key)
         network = fresh_network(config, device)
         games: list[GameCompleted] = []
