@@ -1,6 +1,7 @@
 """`ringrift bench`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ringrift.cli.common import TABLE, Config, Form, show_rows
@@ -33,15 +34,8 @@ def bench(
             the heuristic and above the search with it; may be given several times.
         data: Measure the loop that ran in this directory instead of a new one; one for each run.
     """
-    scope = Scope(
-        configs=config,
-        runs=runs,
-        seconds=seconds,
-        events=events,
-        games=games,
-        minutes=minutes,
-        data=data,
-    )
+    scope = Scope(configs=config, runs=runs, seconds=seconds, events=events, games=games)
+    scope = replace(scope, minutes=minutes, data=data)
     report = run(subjects, scope, lambda name: print(f"measuring {name} ...", file=sys.stderr))
     rows = []
     for item in report.results:

@@ -13,7 +13,6 @@ from ringrift.learning.compile import compiled
 from ringrift.learning.ends import ranks_of
 from ringrift.learning.shards import Shard, ShardError, is_among
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
-from ringrift.nets.tensors import Arrays
 from ringrift.rules import Geometry, Position, geometry, layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
@@ -137,12 +136,9 @@ class Window:
         geo = geometry(self.config)
         offsets = np.zeros(len(chosen) + 1, np.int64)
         np.cumsum(self.legal[chosen], out=offsets[1:])
-        found = Positions(
-            states=np.empty((len(chosen), geo.state_size), la.STATE_DTYPE),
-            codes=np.empty(offsets[-1], np.int64),
-            offsets=offsets,
-            policy=np.zeros(offsets[-1], np.float32),
-        )
+        states = np.empty((len(chosen), geo.state_size), la.STATE_DTYPE)
+        codes, policy = np.empty(offsets[-1], np.int64), np.zeros(offsets[-1], np.float32)
+        found = Positions(states, codes, offsets, policy)
         buffer = np.empty(geo.moves_max, np.int64)
         restore(geo, self.games, chosen, self.game[chosen], self.ply[chosen], buffer, found)
         return found
@@ -153,9 +149,7 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
     ShardError."""
     if not shards:
         raise ShardError("a window needs at least one shard")
-    config = shards[0].config
-    if any(shard.config != config for shard in shards):
-        keys = sorted({shard.config.key for shard in shards})
+    if len(keys := sorted({shard.config.key for shard in shards})) > 1:
         raise ShardError(f"shards of several configs in one window: {keys}")
     parts: list[Window] = []
     wanted = samples_max
@@ -171,10 +165,9 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
 def _join(parts: Sequence[Window]) -> Window:
     """The parts as one."""
     before = np.cumsum([0, *(len(part.ranks) for part in parts[:-1])])
-    of_games = np.repeat(before, [len(part) for part in parts])
     names = [field.name for field in fields(Window) if field.name not in ("config", "games")]
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    joined["game"] += of_games.astype(np.int32)
+    joined["game"] += np.repeat(before, [len(part) for part in parts]).astype(np.int32)
     games: dict[str, Any] = {}
     for name in Games._fields:
         columns = [getattr(part.games, name) for part in parts]
@@ -191,19 +184,18 @@ def _starts(parts: Sequence[Int64s]) -> Int64s:
 def _expand(shard: Shard, first: int) -> Window:
     """Return the samples of `shard` from index `first` on."""
     column, geo = shard.columns, geometry(shard.config)
-    count = shard.samples - first
-    game, ply = column["game"][first:], column["ply"][first:]
-    frame_counts = -(-np.diff(column["ply_start"]) // FRAME_PLIES)
-    frame_start = np.concatenate(([0], np.cumsum(frame_counts))).astype(np.int64)
+    game, ply, entries = (column[name][first:] for name in ("game", "ply", "entry_start"))
+    frame_start = np.cumsum([0, *-(-np.diff(column["ply_start"]) // FRAME_PLIES)], dtype=np.int64)
     games = Games(
         **{name: column[name] for name in ("pie", "codes", "ply_start")},
+        **{name: column[name][entries[0] :] for name in ("move", "share")},
         frames=np.zeros((frame_start[-1], geo.state_size), la.STATE_DTYPE),
         frame_start=frame_start,
-        **_policies(column, first),
+        entry_start=entries - entries[0],
     )
     ends = np.zeros((shard.games, geo.state_size), la.STATE_DTYPE)
-    legal, mover = np.zeros(count, np.int32), np.zeros(count, np.int8)
-    order_bound = np.zeros(count, np.bool_)
+    legal, mover = np.zeros(len(game), np.int32), np.zeros(len(game), np.int8)
+    order_bound = np.zeros(len(game), np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
     bad = replay(geo, games, game, ply, buffer, legal, mover, order_bound, ends)
     # a game that was stopped has no end, and is worth 0 to every seat
@@ -233,13 +225,6 @@ def _expand(shard: Shard, first: int) -> Window:
         ranks=np.array(ranks, np.int8).reshape(-1, shard.config.seats),
         owners=np.where(cells & la.WALL, cells & la.SEAT_BITS, 0).astype(np.int8),
     )
-
-
-def _policies(column: Arrays, first: int) -> dict[str, Any]:
-    """Return the columns of the policies of the samples from `first` on."""
-    starts = column["entry_start"][first:]
-    entries = {name: column[name][starts[0] :] for name in ("move", "share")}
-    return {**entries, "entry_start": starts - starts[0]}
 
 
 @compiled
