@@ -1,5 +1,7 @@
 """`ringrift fleet ...`: the nodes of the fleet."""
 
+import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +30,11 @@ from ringrift.errors import CommandError
 from ringrift.events import facts as f
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.insight.describe import table
-from ringrift.log.read import settings_in_force
+from ringrift.log.presence import Presence
+from ringrift.log.protocol import Log
+from ringrift.log.read import follow, latest, settings_in_force
+from ringrift.runtime.controls import MOVE_SECONDS
+from ringrift.runtime.processes import PROCESSES
 
 WORK: tuple[f.WorkKind, ...] = ("training", "evaluation", "selfplay")
 
@@ -205,3 +211,38 @@ async def drain(
         seconds = within.total_seconds()
         await steering.record(log, f.NodeDrainRequested(node=node, seconds=seconds, why=why))
     print(f"{node} drains, and stops within {seconds:g} s")
+
+
+async def act(role: str, node: str, /, *, why: str = "by hand", source: Source = HERE) -> None:
+    """Let a node act for a role, such as planner, instead of the node that does now.
+
+    Args:
+        role: Name of the role, as `ringrift status` shows it.
+        node: Name of the node, which must stand by for the role.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        standing_by = {beat.node for beat in await Presence(log).all() if beat.consumer == role}
+        if not PROCESSES.keys() & {role} or not PROCESSES[role].leased:
+            leased = ", ".join(name for name, spec in PROCESSES.items() if spec.leased)
+            raise CommandError(f"there is no role {role!r}: the roles are {leased}")
+        if node not in standing_by:
+            raise CommandError(f"no process {role} runs on {node}: start one")
+        newest = await latest(log, f.LeaseAcquired, scope=role)
+        holder = newest.event.holder.partition(".")[0] if newest else ""
+        if holder != node:
+            fact = f.RoleMoveRequested(role=role, node=node, why=why)
+            seq = await steering.record(log, fact)
+            holder = await _next_holder(log, role, seq)
+        if holder != node:
+            raise CommandError(f"{node} did not take {role}: {holder or 'the same node'} acts")
+    print(f"{node} acts as {role}")
+
+
+async def _next_holder(log: Log, role: str, after: int) -> str:
+    """The node that acts for a role next, empty if none does within the time of a move."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2 * MOVE_SECONDS):
+            async for event, _ in follow(log, f.LeaseAcquired, scope=role, after=after):
+                return event.holder.partition(".")[0]
+    return ""

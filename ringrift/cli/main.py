@@ -133,6 +133,7 @@ COMMANDS = {
         "fleet release": "fleet:release",
         "fleet scale": "fleet:scale",
         "fleet drain": "fleet:drain",
+        "fleet act": "fleet:act",
     },
     "Check": {
         "doctor": "doctor:doctor",

@@ -253,6 +253,7 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
     roles = ", ".join(f"{role} {holder or '-'}" for role, holder in view.roles.items())
     yield f"quorum: {view.quorum}, {voters}"
     yield f"roles: {roles}"
+    yield f"elections: {view.elections}"
     for name, node in view.nodes.items():
         machine = f"; {_machine(node.machine)}" if node.machine else ""
         processes = f"{node.processes} processes, {node.scarce or 'memory'} {node.tier}"

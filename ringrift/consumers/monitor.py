@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from ringrift.consumers.scrubbing import scrub
+from ringrift.consumers.voters import VoterLook
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.assignment import OWN
 from ringrift.deciders.fleet.resilience import Quorum
@@ -32,7 +33,7 @@ CRASHES_LOOK_SECONDS = 20.0
 ACCELERATOR_CHARS_MAX = 200
 OBSERVATIONS = (
     *(f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged),
-    *(f.CrashLoopChanged, f.NodeDescribed),
+    *(f.CrashLoopChanged, f.NodeDescribed, f.VoterPresenceChanged),
 )
 REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
 OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -52,6 +53,7 @@ class Known:
         self.looping: set[str] = set()
         """`<consumer>@<node>` of processes that crash again and again"""
         self.described: dict[str, f.NodeDescribed] = {}
+        self.voters = VoterLook()
         self.crashes_due = 0.0
         self._lives_seq = 0
         self._absent_since: dict[str, float] = {}
@@ -72,6 +74,8 @@ class Known:
         elif isinstance(event, f.CrashLoopChanged):
             change = self.looping.add if event.looping else self.looping.discard
             change(f"{event.consumer}@{event.node}")
+        elif isinstance(event, f.VoterPresenceChanged):
+            self.voters.take(event)
         elif isinstance(event, f.NodeDescribed):
             self.described[event.node] = event
         elif isinstance(event, f.ConsumerStarted):
@@ -207,6 +211,7 @@ async def _observe_once(process: Process, fence: Expect, known: Known, usage: Us
             level=now.level, previous=known.quorum, voters=now.voters, alive=now.alive
         )
         facts.append(change)
+    facts += known.voters.changes(now, clock)
     for fact in facts:
         tail = await process.log.tail(EVENTS)
         scope = type_of(fact).subject(fact).split(".")[2]

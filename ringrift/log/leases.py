@@ -12,7 +12,9 @@ overtaken in between is refused."""
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Literal
 from uuid import uuid4
 
 import msgspec
@@ -21,7 +23,7 @@ from msgspec import Struct
 from ringrift.events import draft, type_of
 from ringrift.events.facts import LeaseAcquired
 from ringrift.log.entry import Entry
-from ringrift.log.errors import ConcurrencyError, LeaseLost, StreamError
+from ringrift.log.errors import ConcurrencyError, LeaseLost, LogUnavailable, StreamError
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
 
@@ -29,6 +31,10 @@ RENEW_RETRY_SECONDS = 0.5
 _STREAM = f"KV_{LEASE_BUCKET}"
 Clock = Callable[[], float]
 """Seconds since any moment."""
+Outcome = Literal["won", "lost", "adopted", "timeout"]
+"""of one attempt: the lease is held; it was free, and another process took it; another one holds
+it; the log did not answer"""
+Told = Callable[[Outcome], None]
 
 
 class Pace(Struct, frozen=True):
@@ -59,6 +65,10 @@ class Lease(Struct, frozen=True):
     def expect(self) -> Expect:
         """The expectation with which the holder appends: no newer holder exists."""
         return Expect(_epoch_subject(self.role), self.token)
+
+
+class Moved(LeaseLost):
+    """The holder released the lease, because another node is to act."""
 
 
 class _Claim:
@@ -109,24 +119,37 @@ class _Claim:
 
 
 async def try_acquire(
-    log: Log, role: str, holder: str, source: str, *, pace: Pace = PACE, now: Clock = time.monotonic
+    log: Log,
+    role: str,
+    holder: str,
+    source: str,
+    *,
+    pace: Pace = PACE,
+    now: Clock = time.monotonic,
+    free_since: float | None = None,
+    told: Told = lambda _: None,
 ) -> tuple[Lease, _Claim] | None:
     """Acquire the lease if it is free, else return None. Raises LogUnavailable."""
+    free_since = now() if free_since is None else free_since
     epoch = await log.last(EVENTS, _epoch_subject(role))
     key = await log.last(_STREAM, f"$KV.{LEASE_BUCKET}.{role}")
     if not _is_free(key):
+        told("adopted")
         return None
     claim = _Claim(log, role, holder, pace, now)
     try:
         await claim.take(key.seq if key else 0)
-        fact = LeaseAcquired(role=role, holder=holder)
+        waited = round(now() - free_since, 6)
+        fact = LeaseAcquired(role=role, holder=holder, election_seconds=waited)
         item = draft(fact, cause=None, source=source, key=f"{role}:{holder}:{claim.seq}")
         (token,) = await log.append([item], Expect(_epoch_subject(role), epoch.seq if epoch else 0))
     except ConcurrencyError:
         # another process took the key, or its epoch was appended while this process was paused
         await claim.release()
+        told("lost")
         return None
-    return Lease(role, holder, token), claim
+    told("won")
+    return Lease(role, holder, token, now() - free_since), claim
 
 
 @contextlib.asynccontextmanager
@@ -139,19 +162,27 @@ async def hold(
     pace: Pace = PACE,
     now: Clock = time.monotonic,
     patience: Callable[[], float] = lambda: 0.0,
+    moved: Callable[[], Awaitable[str]] | None = None,
+    told: Told = lambda _: None,
 ) -> AsyncIterator[Lease]:
     """Wait for the lease of `role`; renew it while the block runs, and release it afterwards. One
-    that is free is left to others for the seconds of `patience`.
+    that is free is left to others for the seconds of `patience`. `told` gets the outcome of each
+    attempt; once `moved` returns a node, the lease is released for it.
 
-    When the lease is lost, the block is cancelled and LeaseLost raised. Raises LogUnavailable while
-    waiting."""
-    free = now()
-    await _leave_to_others(patience())
-    while (acquired := await try_acquire(log, role, holder, source, pace=pace, now=now)) is None:
-        await _until_free(log, role, pace)
-        free = now()
+    When the lease is lost or released, the block is cancelled and LeaseLost raised. Raises
+    LogUnavailable while waiting."""
+    free, acquired = now(), None
+    try:
         await _leave_to_others(patience())
-    lease, claim = msgspec.structs.replace(acquired[0], election_seconds=now() - free), acquired[1]
+        trying = partial(try_acquire, log, role, holder, source, pace=pace, now=now, told=told)
+        while (acquired := await trying(free_since=free)) is None:
+            await _until_free(log, role, pace)
+            free = now()
+            await _leave_to_others(patience())
+    except LogUnavailable:
+        told("timeout")
+        raise
+    lease, claim = acquired
     body = asyncio.current_task()
     assert body is not None
     cancelling = body.cancelling()
@@ -164,14 +195,21 @@ async def hold(
             lost.append(error)
             body.cancel()
 
-    keeper = asyncio.create_task(keep())
+    async def leave(moved: Callable[[], Awaitable[str]]) -> None:
+        node = await moved()
+        lost.append(Moved(f"{role}: moved to {node}"))
+        body.cancel()
+
+    keepers = [asyncio.create_task(keep())]
+    keepers += [asyncio.create_task(leave(moved))] if moved is not None else []
     try:
         try:
             yield lease
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            if not lost:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            if not lost or isinstance(lost[0], Moved):
                 await claim.release()
     except asyncio.CancelledError:
         if lost and body.uncancel() <= cancelling:  # cancelled by `keep`, not from outside

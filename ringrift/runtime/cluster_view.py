@@ -31,6 +31,7 @@ from ringrift.log.wire import Wire, shown_address
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
+from ringrift.runtime.elections import Elections, elections
 from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 from ringrift.runtime.queues import Queue, queues
 
@@ -96,6 +97,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     """`<consumer>@<node>` of processes that crash repeatedly, with the number of crashes"""
     troubles: list[Trouble]
     advice: tuple[str, ...]
+    elections: Elections = Elections()
     starting: bool = False
     """all running processes have just started, so that missing ones and vacant roles are no
     problem yet"""
@@ -159,6 +161,7 @@ async def cluster_view(
         crashes=crashes,
         troubles=troubles,
         advice=endurance.advice,
+        elections=await elections(log, now()),
         starting=starting,
     )
     return replace(view, advice=(*view.advice, *_advice(view, quorum.away, dead_letters_max)))

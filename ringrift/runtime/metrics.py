@@ -64,6 +64,11 @@ _LIST = (
         "Time from a free lease to its new holder acting.",
         "role",
     ),
+    _counter(
+        "ringrift_leader_elections_total",
+        "Attempts to hold a lease: won, lost, adopted (another holds it), timeout.",
+        *("role", "outcome"),
+    ),
     _counter("ringrift_webhook_posts_total", "Alerts posted; the alerter only.", "outcome"),
     _gauge("ringrift_heartbeat_age_seconds", "Time since the server last accepted a heartbeat."),
     _counter("ringrift_reconnects_total", "Reconnects to the server."),

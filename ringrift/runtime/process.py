@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -254,9 +255,17 @@ class Process:
         """Stand by until the lease of `role` is free, and hold it for the length of the block."""
         self.doing, self.standing_by = f"standing by for {role}", True
         holder = f"{self.node}.{self.instance}"
-        clock, log = self.clock.monotonic, self.log
-        patience = self.controls.patience
-        async with hold(log, role, holder, self.source, now=clock, patience=patience) as lease:
+        elections = partial(self.metrics.add, "ringrift_leader_elections_total", role)
+        async with hold(
+            self.log,
+            role,
+            holder,
+            self.source,
+            now=self.clock.monotonic,
+            patience=lambda: self.controls.patience(role, self.clock.wall()),
+            moved=partial(self.controls.moved, role),
+            told=elections,
+        ) as lease:
             self.standing_by = False
             name = "ringrift_leader_election_latency_seconds"
             self.metrics.observe(name, lease.election_seconds, role)

@@ -38,12 +38,11 @@ _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _MATCHED: Facts = (f.EvaluationScored, f.EvaluationFailed, f.EvaluationAbandoned)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
-_OBSERVED: Facts = (
-    *(f.NodePresenceChanged, f.QuorumLevelChanged),
-    *(f.ConsumerPresenceChanged, f.CrashLoopChanged, f.NodeDescribed),
-)
+_PRESENCE: Facts = (f.NodePresenceChanged, f.VoterPresenceChanged, f.ConsumerPresenceChanged)
+_OBSERVED: Facts = (*_PRESENCE, f.QuorumLevelChanged, f.CrashLoopChanged, f.NodeDescribed)
 _NODES: Facts = (f.NodeRegistered, f.NodeUnregistered, f.NodeForgotten, f.NodeDrainRequested)
-_FLEET: Facts = (*_NODES, f.NodeReserved, f.ReservationEnded, f.BreakerReset, f.NodeReleased)
+_MOVED: Facts = (f.NodeReserved, f.ReservationEnded, f.NodeReleased, f.RoleMoveRequested)
+_FLEET: Facts = (*_NODES, *_MOVED, f.BreakerReset)
 _HOOKED: Facts = (
     *(f.NodeRented, f.NodeRentFailed, f.NodeReturned, f.NodeReturnFailed),
     *(f.OrphanFound, f.RecoveryActionTaken),
@@ -91,7 +90,7 @@ QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
 READ_BY_ALL: Facts = (
     *(*KEYS, *STEERING, *QUARANTINES),
     *(f.NodeAssigned, f.NodePressureChanged, f.VoterDiskChanged),
-    *(f.NodeDrainRequested, f.PreemptionNoticed),
+    *(f.NodeDrainRequested, f.PreemptionNoticed, f.RoleMoveRequested),
 )
 COMMANDS = "ringrift"
 """name of the command line among writers"""

@@ -222,6 +222,13 @@ RULES = (
         begins=lambda fact: fact.alive < fact.voters,
     ),
     _observed(
+        "voter flapping",
+        (f.VoterPresenceChanged,),
+        (),
+        "came and went, {0.changes} changes in ten minutes: see the log of its server",
+        begins=lambda fact: fact.flapping,
+    ),
+    _observed(
         "resource short",
         (f.NodePressureChanged,),
         (),

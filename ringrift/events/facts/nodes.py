@@ -260,6 +260,18 @@ class QuorumLevelChanged(Fact, subject="quorum.all.level-changed"):
     alive: Count
 
 
+class VoterPresenceChanged(Fact, subject="voter.{voter}.presence-changed"):
+    """A voter of `EVENTS` is current again, or is away or behind, as the monitor observed.
+
+    It changed so `changes` times in the last ten minutes, this one included; it is `flapping` if
+    that is often, and then only the end of the flapping is recorded."""
+
+    voter: Token
+    current: bool
+    changes: Positive
+    flapping: bool = False
+
+
 FleetChange = (
     NodeRegistered
     | NodeDescribed

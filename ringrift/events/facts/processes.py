@@ -8,10 +8,22 @@ from ringrift.events.facts.vocabulary import *
 
 
 class LeaseAcquired(Fact, subject="lease.{role}.acquired"):
-    """`holder` acts for `role`; the sequence of this fact is its fencing token."""
+    """`holder` acts for `role`; the sequence of this fact is its fencing token.
+
+    It was found free `election_seconds` before, None in facts of older programs."""
 
     role: Token
     holder: Text
+    election_seconds: NonNegative | None = None
+
+
+class RoleMoveRequested(Fact, subject="lease.{role}.role-move-requested"):
+    """A node is to act for `role`: its holder elsewhere releases the lease, and processes of other
+    nodes leave it to `node` for a while."""
+
+    role: Token
+    node: Token
+    why: Text
 
 
 class ConsumerStarted(NodeFact, subject="consumer.{node}.started"):

@@ -7,10 +7,13 @@ import asyncio
 from support.system import System, running, until
 
 from ringrift.events import Settings
-from ringrift.events.facts import LeaseAcquired, SettingsChanged
+from ringrift.events.facts import LeaseAcquired, RoleMoveRequested, SettingsChanged
 from ringrift.events.settings import OperationSettings
+from ringrift.log.errors import LeaseLost
+from ringrift.runtime.controls import MOVE_SECONDS
 from ringrift.runtime.process import Process
 
+ELECTIONS = "ringrift_leader_elections_total"
 ACTING = "acting as rater"
 
 
@@ -50,4 +53,40 @@ async def test_without_a_preference_the_first_one_takes_it_at_once(system: Syste
     began = system.loop.time()
     async with process.lease("rater"):
         assert system.loop.time() - began < 1.0
-    assert process.controls.patience() == 0.0
+    assert process.controls.patience("rater", system.clock.wall()) == 0.0
+
+
+async def test_a_role_moves_to_the_node_that_is_asked_for(system: System) -> None:
+    processes = {name: system.process("rater", name) for name in ("a", "b", "c")}
+    lost: list[str] = []
+
+    async def stay(process: Process) -> None:
+        while True:
+            try:
+                await holds(process, asyncio.Event())
+            except LeaseLost as error:
+                lost.append(f"{process.node}: {error}")
+
+    async def follow(process: Process) -> None:
+        await process.controls.follow(await process.controls.load())
+
+    following = [follow(process) for process in processes.values()]
+    async with running(stay(processes["a"]), *following):
+        await until(lambda: processes["a"].doing == ACTING)
+        async with running(stay(processes["b"]), stay(processes["c"])):
+            await until(lambda: processes["c"].doing == "standing by for rater")
+            await system.write(RoleMoveRequested(role="rater", node="c", why="test"))
+            await until(lambda: processes["c"].doing == ACTING)
+            assert lost == ["a: rater: moved to c"]
+            assert await acting(system) == ["a", "c"]
+            adopted = processes["b"].metrics.value(ELECTIONS, "rater", "adopted")
+            assert (adopted or 0) > 0
+            await system.write(RoleMoveRequested(role="rater", node="gone", why="test"))
+            await until(lambda: len(lost) == 2)
+            began = system.loop.time()
+            await until(lambda: any(one.doing == ACTING for one in processes.values()))
+            assert system.loop.time() - began <= MOVE_SECONDS + 1.0, "any node may, after a while"
+    facts = await system.facts(LeaseAcquired)
+    assert all(fact.election_seconds is not None for fact in facts)
+    won = [process.metrics.value(ELECTIONS, "rater", "won") for process in processes.values()]
+    assert sum(filter(None, won)) == len(facts) == 3
