@@ -7,6 +7,7 @@ from support.fleets import NODES, SMALL_NODES, SMALL_SETTINGS
 
 from ringrift.deciders.fleet.order import Order
 from ringrift.deciders.loop import selfplay
+from ringrift.tools.simulation import promises
 from ringrift.tools.simulation.promises import Property, of_fleet
 from ringrift.tools.simulation.run import simulate
 
@@ -14,6 +15,7 @@ from ringrift.tools.simulation.run import simulate
 def test_a_config_that_plays_only_its_generations_does_not_get_its_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(promises, "FOLLOWS_MIN", 0.5)
     usual = selfplay._spare
     monkeypatch.setattr(selfplay, "_spare", lambda *_: "hex8_2p" if usual(*_) else None)
     found = next(of_fleet(simulate(SMALL_NODES, SMALL_SETTINGS, 2.0, seed=1)))

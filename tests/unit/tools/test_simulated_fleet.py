@@ -97,9 +97,9 @@ def test_a_small_fleet_is_busy_and_keeps_every_promise() -> None:
 def test_a_ghost_keeps_no_work_and_a_config_that_always_fails_gets_no_games() -> None:
     faults = (
         Fault(what="nodes", name="lambda", at_hours=0.0, hours=3.0),
-        Fault(what="training", config="hex8_2p", at_hours=0.0, hours=2.0),
+        Fault(what="training", config="hex8_2p", at_hours=0.0, hours=3.0),
     )
-    fleet = small_fleet(1, 2.0, *faults)
+    fleet = small_fleet(1, 3.0, *faults)
     found = {item.name: item.held for item in findings(fleet).properties}
     assert found["absent nodes keep work for at most 60 s"]
     assert found["no games for a config whose last 6 trainings failed"]
