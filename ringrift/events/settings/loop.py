@@ -130,7 +130,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     512 games of hex8_2p won 84 % of hexagonal_2p as it was, one of 48 games of its own 25 %"""
     together: tuple[kinds.ConfigGroup, ...] = ()
     """groups of configs that have one line of networks, such as `hex8_2p+square8_2p`: one training
-    learns from the games of all, and each config promotes its networks by itself"""
+    learns from the games of all, and each config promotes its networks by itself. Empty until an
+    experiment shows a gain in the loop"""
     together_seconds: kinds.NonNegativeFloat = 120.0
     """how long a due training waits at most for the other configs of its group, if their games will
     be played by then"""

@@ -21,6 +21,7 @@ from ringrift.deciders.loop import retention
 from ringrift.events.facts import (
     ModelAdopted,
     ModelPromoted,
+    ModelRegistered,
     NodeRented,
     NodeReturned,
     NodeReturnRequested,
@@ -28,6 +29,8 @@ from ringrift.events.facts import (
     PromotionRejected,
     SelfplayFinished,
     SelfplayPlanned,
+    TrainingFinished,
+    TrainingRequested,
 )
 from ringrift.events.settings import RentingSettings
 from ringrift.runtime.authorship import deciders
@@ -155,3 +158,19 @@ def test_promises_about_renting_are_not_kept_by_a_decider_that_returns_nothing(
     found = findings(simulate(SMALL_NODES, settings, 2.0, seed=1))
     wrong = [name for name in broken(found) if "rented" in name]
     assert [name.split(" ", 1)[0] for name in wrong] == ["no", "rented"]
+
+
+def test_a_group_of_configs_has_one_line_of_networks() -> None:
+    together = replace(SMALL_SETTINGS.training, together=("hex8_2p+square8_2p",))
+    fleet = simulate(SMALL_NODES, replace(SMALL_SETTINGS, training=together), 1.0, seed=1)
+    requests = facts_of(fleet, TrainingRequested)
+    within = [one for one in requests if one.within]
+    assert within
+    assert any(window.generation is None for one in requests for window in one.others)
+    # each network is registered once, and on trial in every config that gets a generation of it
+    finished = {(one.config, one.generation) for one in facts_of(fleet, TrainingFinished)}
+    made = {(one.config, one.generation) for one in facts_of(fleet, ModelRegistered)}
+    adopted = {(one.config, one.generation) for one in facts_of(fleet, ModelAdopted)}
+    assert finished == made | adopted
+    assert adopted == {(one.config, one.generation) for one in within} & finished
+    assert adopted <= {(one.config, one.generation) for one in facts_of(fleet, ModelPromoted)}
