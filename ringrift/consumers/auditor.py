@@ -2,8 +2,9 @@
 again with the network, budget and seed that they name.
 
 The sample follows from a tree head that was stored after the games, so it was unknown when they
-were played. A decision that differs has more of its game searched again; then the game passes
-or fails. `ringrift.deciders.fleet.audits` judges the nodes. Several auditors share the games.
+were played. A decision that differs has more of its game searched again; then the game passes or
+fails. `ringrift.deciders.fleet.audits` judges the nodes. Several auditors share the games. New
+targets of earlier games (`GameReanalysed`) are audited as games are.
 
 It also has another implementation of the rules judge games, where one is installed."""
 
@@ -26,7 +27,15 @@ from ringrift.runtime.controls import quarantines_in_force
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.trust.auditing import AGAIN, Request, auditor_of, chosen, contradiction, is_known
+from ringrift.trust.auditing import (
+    AGAIN,
+    Request,
+    auditor_of,
+    chosen,
+    contradiction,
+    is_known,
+    searched_again,
+)
 from ringrift.trust.heads import leaf_of
 from ringrift.trust.replay import Repeated, holds, repeat_all, sampled
 
@@ -105,13 +114,34 @@ class Auditor:
         """The new games that were stored before a head, and the sequence of the last of them."""
         found, last = list[Recorded[f.GameCompleted]](), self.seq
         until = self.seq + GAMES_MAX
-        games = read.facts(self.process.log, f.GameCompleted, after=self.seq, until=until)
-        async for item in games:
-            if item.meta.stamp_ns >= head.stamp_ns:
+        kinds = f.GameCompleted, f.GameReanalysed
+        async for fact, meta in read.facts(self.process.log, *kinds, after=self.seq, until=until):
+            if meta.stamp_ns >= head.stamp_ns:
                 break
-            found.append(item)
-            last = item.meta.seq
+            last = meta.seq
+            if isinstance(fact, f.GameCompleted):
+                found.append(Recorded(fact, meta))
+            elif isinstance(fact, f.GameReanalysed) and (
+                game := await self._again(fact, meta.cause or "")
+            ):
+                found.append(Recorded(game, meta))
         return found, last
+
+    async def _again(self, fact: f.GameReanalysed, cause: str) -> f.GameCompleted | None:
+        """The game with its new targets; None if no shard uses them, or they cannot be judged."""
+        log = self.process.log
+        try:
+            asked = await read.fact_at(log, cause)
+            old = await read.fact_at(log, f"{GAMES}/{fact.game_seq}")
+            model = await self.networks.get(fact.model, fact.config) if fact.model else None
+        except (UndecodableEvent, StreamError, Permanent, TimeoutError) as error:
+            self.process.logger.warning("targets not audited", game=fact.game, error=str(error))
+            return None
+        request, game = asked and asked.event, old and old.event
+        if not isinstance(request, f.ReanalysisRequested) or not isinstance(game, f.GameCompleted):
+            return None
+        wanted = request.first_seq <= fact.game_seq <= request.last_seq
+        return searched_again(game, fact, request.seed, model) if wanted else None
 
     async def _audit(
         self, games: Games, settings: AuditSettings, seed: str, head: str, first: int
@@ -198,7 +228,8 @@ class Auditor:
             found = await read.fact_at(log, cause)
         except UndecodableEvent:
             return None
-        if found is None or not isinstance(found.event, f.SelfplayPlanned | f.EvaluationRequested):
+        asking = f.SelfplayPlanned | f.EvaluationRequested | f.ReanalysisRequested
+        if found is None or not isinstance(found.event, asking):
             return None
         request = found.event
         tickets = {one.ticket: one for one in tickets_of(request, cause)}

@@ -11,7 +11,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from ringrift.events.facts import GameCompleted, ReanalysisRequested, Seat, SelfplayPlanned
+from ringrift.events.facts import (
+    GameCompleted,
+    GameReanalysed,
+    ReanalysisRequested,
+    Seat,
+    SelfplayPlanned,
+)
 from ringrift.events.participants import network_seat, seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
@@ -228,7 +234,10 @@ def game_fact(
 
 
 def usual_seat(
-    config: Config, plan: SelfplayPlanned | ReanalysisRequested, model: Model | None, **options: int
+    config: Config,
+    plan: SelfplayPlanned | ReanalysisRequested | GameReanalysed,
+    model: Model | None,
+    **options: int,
 ) -> Seat:
     """Return the seat that produces targets for a plan: Gumbel search with the heuristic, or the
     usual search of the network."""

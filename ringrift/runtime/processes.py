@@ -71,6 +71,7 @@ _JUDGED: Facts = (
 _RECOUNTED: Facts = (f.EvaluationRecounted, f.EvaluationRefuted, f.EquivocationProven)
 _TESTIMONY: Facts = (f.TreeHeadRecorded, f.PromotionAttested, f.PromotionDisputed)
 _ASKED: Facts = (f.SelfplayPlanned, f.EvaluationRequested, f.FallbackModelUsed)
+_AUDITED: Facts = (f.TreeHeadRecorded, f.AuditFinished)
 _PARITY: Facts = (f.ParityConfirmed, f.ParityRejected)
 _NAMES: Facts = (f.ConsumerStarted, f.ModelRegistered, f.ModelDerived, f.ImportStarted)
 _CERTIFIED: Facts = (*_INCUMBENTS, f.PromotionAttested)
@@ -86,11 +87,10 @@ ABOUT_ITSELF = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFin
 """Facts whose node, if they name one, is that of the process that writes them."""
 KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
 """Facts by which every reader knows whose facts count."""
-QUARANTINES: Facts = (f.NodeQuarantined, f.NodeReleased)
 READ_BY_ALL: Facts = (
-    *(*KEYS, *STEERING, *QUARANTINES),
-    *(f.NodeAssigned, f.NodePressureChanged, f.VoterDiskChanged),
-    *(f.NodeDrainRequested, f.PreemptionNoticed, f.RoleMoveRequested),
+    *(*KEYS, *STEERING),
+    *(f.NodeAssigned, f.NodeQuarantined, f.NodeReleased, f.NodePressureChanged),
+    *(f.NodeDrainRequested, f.PreemptionNoticed, f.VoterDiskChanged, f.RoleMoveRequested),
 )
 COMMANDS = "ringrift"
 """name of the command line among writers"""
@@ -274,7 +274,7 @@ _SPECS = (
         "auditor",
         memory=512 * MIB,
         own_writes=(f.AuditFinished, *_PARITY),
-        own_reads=(f.GameCompleted, f.TreeHeadRecorded, f.AuditFinished, *_ASKED, *_PARITY),
+        own_reads=(*_GAMES, *_ASKED, *_PARITY, f.ReanalysisRequested, *_AUDITED),
     ),
     ProcessSpec(
         "renter",

@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from ringrift.events import Settings, facts as f
 from ringrift.events.participants import network_seat
-from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
+from ringrift.events.tickets import EvaluationTicket, ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.ends import LIMIT
 from ringrift.learning.openings import PLIES
-from ringrift.learning.play import GAME_STREAM, RIVAL, opponent_of, players_of
+from ringrift.learning.play import GAME_STREAM, RIVAL, opponent_of, players_of, usual_seat
 from ringrift.learning.shards import GameRejected, check_game, play_checked
 from ringrift.learning.targets import TargetsError, decode
 from ringrift.rules import Config, Position, layout as la
 from ringrift.rules.version import RULES_VERSION
+from ringrift.search.harness import Model
 from ringrift.search.splitmix import seed_of
 from ringrift.trust.replay import sampled
 
@@ -69,6 +71,8 @@ def contradiction(game: f.GameCompleted, request: Request | None) -> str:
         check_game(game)
     except GameRejected as error:
         return str(error)
+    if isinstance(request.ticket, ReanalysisTicket):
+        return _against_reanalysis(game, request.ticket.request)
     number = game.game.removeprefix(f"{game.ticket}-")
     if not (number.isascii() and number.isdecimal() and len(number) <= INDEX_DIGITS_MAX):
         return f"no game of ticket {game.ticket}"
@@ -81,6 +85,30 @@ def contradiction(game: f.GameCompleted, request: Request | None) -> str:
 def is_known(game: f.GameCompleted) -> bool:
     """Whether this program can judge the game: it was played here, by the same rules."""
     return game.origin not in ("human", "import") and game.rules_version == RULES_VERSION
+
+
+def searched_again(
+    old: f.GameCompleted, fact: f.GameReanalysed, seed: int, model: Model | None
+) -> f.GameCompleted:
+    """A game with its new targets, as a game of the node that searched it with the seed of its
+    request: audited alike, but for the moves, which those searches did not choose."""
+    player = usual_seat(Config.parse(fact.config), fact, model)
+    return replace(
+        old,
+        origin="reanalysis",
+        seats=(player,) * len(old.seats),
+        seed=seed_of(seed, old.seed),
+        node=fact.node,
+        ticket=fact.ticket,
+        targets=fact.targets,
+        play_seconds=fact.search_seconds,
+    )
+
+
+def _against_reanalysis(game: f.GameCompleted, request: f.ReanalysisRequested) -> str:
+    player = game.seats[0]
+    same = player.model == request.model and player.simulations == request.simulations
+    return "" if same else f"{player.participant} is not the player of its reanalysis"
 
 
 def _against(game: f.GameCompleted, number: int, request: Request) -> str:

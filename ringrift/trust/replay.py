@@ -176,8 +176,10 @@ def _compared(at: _At, decision: Searched) -> Repeated:
     policies = np.zeros((2, len(moves)))
     for row, one in enumerate((old, new)):
         policies[row, np.searchsorted(moves, one.indices)] = one.probabilities
+    by_others = at.game.origin == "reanalysis"  # the moves are those of an earlier search
+    same = by_others or at.token == chosen
     equal = (
-        at.token == chosen
+        same
         and np.array_equal(old.indices, new.indices)
         and np.array_equal(old.probabilities, new.probabilities)
         and np.array_equal(old.values, new.values)
@@ -192,6 +194,6 @@ def _compared(at: _At, decision: Searched) -> Repeated:
         found=chosen,
         policy_distance=float(np.abs(policies[0] - policies[1]).sum() / 2),
         value_distance=float(np.abs(old.values - new.values).max()),
-        move_share=1.0 if at.token == chosen else share,
+        move_share=1.0 if same else share,
         equal=equal,
     )

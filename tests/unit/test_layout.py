@@ -44,7 +44,7 @@ ROOM_CODE_LINES_MAX = 6_440
 CODE_LINES_MAX = 44_039
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
-LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_350, "legacy": 1_260}
+LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_370, "legacy": 1_260}
 """Lines of code of each room that came after the house."""
 
 IMPURE = {"asyncio", "time", "random", "torch", "os", "socket", "nats"}

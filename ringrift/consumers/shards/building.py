@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ringrift.deciders.loop.retraction import retracted
+from ringrift.deciders.loop.retraction import GameHead, retracted
 from ringrift.events import Fact, Recorded, facts as f
 from ringrift.learning.shards import GameRejected, ShardCounts, build_shard, check_game
 from ringrift.learning.summary import summarise
@@ -81,11 +81,17 @@ async def games_in(
         again = read.facts(log, f.GameReanalysed, scope=config, after=first - 1, until=targets_seq)
         async for event, meta in again:
             request, old = asked.get(meta.cause or ""), kept.get(event.game_seq)
-            if request is None or old is None:
+            if request is None or old is None or _is_doubted(retractions, event, meta.seq):
                 continue
             if request.first_seq <= event.game_seq <= request.last_seq:
                 kept[event.game_seq] = _with_targets(old, event.targets)
     return list(kept.values()), total
+
+
+def _is_doubted(retractions: Sequence[f.GamesRetracted], event: f.GameReanalysed, seq: int) -> bool:
+    """Whether new targets are by a node whose games of that time are retracted."""
+    head = GameHead(event.game, event.config, "reanalysis", event.ticket, event.node, ())
+    return retracted([one for one in retractions if one.node], head, seq)
 
 
 def _with_targets(game: f.GameCompleted, targets: bytes) -> f.GameCompleted:

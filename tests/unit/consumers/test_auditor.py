@@ -12,8 +12,19 @@ from support.system import System, running
 
 from ringrift.consumers import feedback
 from ringrift.consumers.auditor import Auditor
-from ringrift.events.facts import AuditFinished, GamesRetracted, NodeQuarantined, SettingsChanged
+from ringrift.consumers.games import reanalysis
+from ringrift.consumers.networks.fetching import Networks
+from ringrift.events.facts import (
+    AuditFinished,
+    GameCompleted,
+    GameReanalysed,
+    GamesRetracted,
+    NodeQuarantined,
+    ReanalysisRequested,
+    SettingsChanged,
+)
 from ringrift.events.settings import AuditSettings, Settings
+from ringrift.events.tickets import ReanalysisTicket, tickets_of
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.trust.heads import HeadWriter
 
@@ -86,6 +97,48 @@ async def test_forged_games_are_found(system: System, forge: Forge) -> None:
     failed = found.differing if noisy else found.broken
     assert len(failed) >= plan.games // (6 if forge is forgeries.copied else 2)
     assert bool(found.broken) is not noisy
+
+
+async def reanalysed(system: System, forge: Forge | None = None) -> None:
+    """Games, and new targets of them by the node `again`."""
+    await write(system, "honest")
+    request = ReanalysisRequested(
+        config=PLAN.config,
+        model=None,
+        first_seq=1,
+        last_seq=PLAN.games,
+        games=PLAN.games,
+        simulations=PLAN.simulations,
+        seed=7,
+        settings_version=0,
+    )
+    (ticket,) = tickets_of(request, f"EVENTS/{await system.write(request)}")
+    assert isinstance(ticket, ReanalysisTicket)
+    process = system.process("selfplay", "again")
+    await reanalysis.reanalyse(process, ticket, 1, Networks(process))
+    if forge is None:
+        return
+    games = {game.game: game for game in await system.facts(GameCompleted)}
+    for fact in await system.facts(GameReanalysed):
+        old = replace(games[fact.game], targets=fact.targets)
+        forged = replace(fact, targets=forge(old).targets, node="liar")
+        await system.process("selfplay", "liar").append(
+            forged, cause=ticket.cause, key=fact.game + "~"
+        )
+
+
+async def test_honest_new_targets_pass(system: System) -> None:
+    await reanalysed(system)
+    (fact,) = await audit(system)
+    (found,) = [one for one in fact.found if one.node == "again"]
+    assert (found.games, found.differing, found.broken) == (PLAN.games, (), ())
+
+
+async def test_forged_new_targets_are_found(system: System) -> None:
+    await reanalysed(system, forgeries.invented_targets)
+    (fact,) = await audit(system)
+    (found,) = [one for one in fact.found if one.node == "liar"]
+    assert len(found.differing) >= PLAN.games // 2
 
 
 async def test_nobody_audits_its_own_games(system: System) -> None:
