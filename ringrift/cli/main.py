@@ -30,6 +30,10 @@ COMMANDS = {
         "resume": "steering:resume",
         "settings": "steering:settings",
         "tune": "steering:tune",
+        "experiment start": "experiments:start",
+        "experiment list": "experiments:list_experiments",
+        "experiment show": "experiments:show_experiment",
+        "experiment stop": "experiments:stop",
         "train": "train:train",
     },
     "Look": {
@@ -152,6 +156,7 @@ COMMANDS = {
 
 FAMILIES = {
     "events": "Look at events in the log.",
+    "experiment": "Try other settings of training against the present ones, side by side.",
     "export": "Write the log in the formats of other programs.",
     "certificate": "Show why a network was promoted, to people without the log too.",
     "game": "Look at a game, and play it again.",

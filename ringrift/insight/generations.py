@@ -127,7 +127,7 @@ class ConfigView:
 
     def _trained(self, number: int, model: str) -> Generation:
         row = self.generation(number)
-        row.model = model
+        row.model = row.model if row.promoted else model
         if row.promoted is None:
             self.unjudged.add(number)
         return row
@@ -191,7 +191,9 @@ class ConfigView:
             case facts.ModelPromoted() | facts.PromotionRejected():
                 promoted = isinstance(event, facts.ModelPromoted)
                 row = self.generation(event.generation)
-                row.promoted, row.why, row.judged_at = promoted, event.why, time
+                if promoted or not row.promoted:  # else the other network of an experiment was
+                    row.promoted, row.why, row.judged_at = promoted, event.why, time
+                    row.model = event.model
                 self.unjudged.discard(event.generation)
                 self.judged = max(self.judged, event.generation)
                 self.current = event.current

@@ -1,9 +1,8 @@
-"""Training one network: plain AdamW over a window, exactly resumable.
+"""Training one network: plain AdamW over a window, exactly resumable. Several configs take turns.
 
 Batches are a function of seed and step, the learning rate of step and steps; weights and optimizer
 state are in the checkpoint. A training that is killed and resumed therefore ends with the same bits
-as an uninterrupted one (on the same machine with the same number of threads). A training on several
-configs takes batches of each in turn."""
+as an uninterrupted one (on the same machine with the same number of threads)."""
 
 import copy
 import math
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
-from ringrift.learning.batches import Sampled, Sampler
+from ringrift.learning.batches import Sampled, Sampler, sample_weights
 from ringrift.learning.loss import Losses, soften
 from ringrift.learning.schedule import evenly, learning_rate, steps_for, turns
 from ringrift.learning.tally import Tally
@@ -139,7 +138,8 @@ class Trainer(ABC):
                 "training.validation_fraction"
             )
         encoders = [self._new_encoder(window.config) for _ in range(replicas)]
-        draw = partial(Sampler, window, training, batch=settings.batch, seed=self.seed)
+        weight, size = sample_weights(window, settings), settings.batch
+        draw = partial(Sampler, window, training, weight=weight, batch=size, seed=self.seed)
         return [draw(root_value_mix=mix, ends=ends, encoder=encoder) for encoder in encoders]
 
     @abstractmethod

@@ -30,8 +30,7 @@ ROLES: tuple[Role, ...] = (
     *("auditor", "archiver", "renter"),
 )
 MIB = 1024**2
-MONITOR_PORT = 8790
-"""of the process that knows the cluster (requirement G17.05)"""
+MONITOR_PORT = 8790  # of the process that knows the cluster (requirement G17.05)
 
 # facts that several rows below write or read together
 _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
@@ -92,13 +91,13 @@ READ_BY_ALL: Facts = (
     *(f.NodeAssigned, f.NodeQuarantined, f.NodeReleased, f.NodePressureChanged),
     *(f.NodeDrainRequested, f.PreemptionNoticed, f.VoterDiskChanged, f.RoleMoveRequested),
 )
-COMMANDS = "ringrift"
-"""name of the command line among writers"""
+COMMANDS = "ringrift"  # name of the command line among writers
 WRITTEN_BY_COMMANDS: Facts = (
     *(f.GamesRetracted, f.ReanalysisRequested, f.HyperparametersAdjusted, f.EvaluationRequested),
     *(f.ModelKept, f.ModelDerived, f.ModelRegistered, f.ClusterFounded, f.UpdateJudged),
     *(f.ImportStarted, f.GamesImported, f.MatchesImported, f.MatchesRetracted, f.GameCompleted),
     *(*STEERING, *_INCUMBENTS, *_RETRIED, *KEYS, *_FLEET),
+    *(f.ExperimentStarted, f.ExperimentEnded),
 )
 
 
@@ -225,6 +224,7 @@ _SPECS = (
             "loop.retraction",
             "feedback.tuning",
             "feedback.suspension",
+            "feedback.experiments",
             "fleet.costs",
         ),
         own_writes=(f.GamesRetracted,),

@@ -79,6 +79,14 @@ def registered(item: Lineage, fact: f.ModelRegistered) -> Lineage:
 
 
 @LINEAGE.evolves
+def tried(item: Lineage, fact: f.ExperimentEnded) -> Lineage:
+    architecture = item.models.get(fact.network or "")
+    if architecture is None:
+        return item
+    return replace(item, newest=fact.network, lines={**item.lines, architecture: fact.network})
+
+
+@LINEAGE.evolves
 def adopted(item: Lineage, fact: f.ModelAdopted) -> Lineage:
     # the start of the first training, even if it does not win enough to play
     lines = {**item.lines, fact.architecture: fact.model}

@@ -166,6 +166,8 @@ def exported(item: Progress, fact: f.ShardExported) -> Progress:
 
 @PROGRESS.evolves
 def requested(item: Progress, fact: f.TrainingRequested, context: Context) -> Progress:
+    if fact.arm == "b":
+        return item  # of an experiment: on the samples of arm a
     again = item.samples_asked if fact.generation == item.asked else 0
     epochs = context.settings.training.epochs
     return replace(

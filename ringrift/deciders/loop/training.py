@@ -17,6 +17,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringrift.deciders.feedback.experiments import ARMS, Arms
 from ringrift.deciders.kit import (
     STEERING,
     Configs,
@@ -53,6 +54,7 @@ class Training(Struct, frozen=True, kw_only=True):
     readiness: Readiness = Readiness()
     lineage: Lineage = Lineage()
     attempts: Attempts = Attempts()
+    arms: Arms = Arms()
     trained: int = -1
     """newest generation that a training was requested on"""
     hyperparameters: dict[str, str] = {}
@@ -80,7 +82,7 @@ class Trainings(Configs[Training], frozen=True, kw_only=True):
 Decisions = Iterator[
     f.TrainingTimedOut | f.TrainingBlocked | f.TrainingDelayed | f.TrainingRequested
 ]
-PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS)
+PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS, ARMS)
 DECIDER = Decider("training", Trainings, parts=PARTS, wakes=STEERING)
 DECIDER.keeps(f.HyperparametersAdjusted, hyperparameters=lambda fact: fact.values)
 
@@ -165,6 +167,8 @@ def due(item: Training, settings: Settings) -> str:
     if attempts.failed:
         attempt = attempts.count + 1
         return f"attempt {attempt} of {ATTEMPTS_MAX}" if attempt <= ATTEMPTS_MAX else ""
+    if item.arms.second_due:
+        return f"arm b of experiment {item.arms.id}"
     if attempts.running or item.trained >= item.readiness.generation:
         return ""
     if not progress.suffices(settings.shard.games) or not progress.enough(training):
@@ -202,9 +206,9 @@ def _requested(
 
 
 def _defect(item: Training, context: Context) -> tuple[Defect, str] | None:
-    # the data of a failed training were good enough for its first attempt
-    failed = item.attempts.failed
-    return None if failed else item.readiness.defect(context.settings, context.time)
+    # the data of a failed training, or of arm a, were good enough for its first attempt
+    again = item.attempts.failed or item.arms.second_due
+    return None if again else item.readiness.defect(context.settings, context.time)
 
 
 def _blocked(
@@ -226,7 +230,7 @@ def _request(
     generation = successor(item.readiness.generation)
     shards = newest_shards(item.window.shards, training.window_samples)
     samples = sum(count for _, count in shards)
-    return f.TrainingRequested(
+    request = f.TrainingRequested(
         **context.basis(config),
         generation=generation,
         architecture=start.architecture,
@@ -236,10 +240,15 @@ def _request(
         samples=samples,
         seed=seed_from(settings.seed, config, "training", generation, item.attempts.count),
         reason=due(item, settings),
-        shard_weights=shard_weights(shards, item.window.qualities, training.shard_quality_power),
         hyperparameters=item.hyperparameters,
         intensity=_intensity(item, start.parent, samples, context),
     )
+    if len(start.configs) == 1:  # no experiment is made with several configs
+        request = item.arms.request(request)
+    sizes, usual = dict(item.window.shards), training.shard_quality_power
+    power = float(request.hyperparameters.get("training.shard_quality_power", usual))
+    seen = tuple((digest, sizes.get(digest, 0)) for digest in request.shards)
+    return replace(request, shard_weights=shard_weights(seen, item.window.qualities, power))
 
 
 def _intensity(item: Training, parent: str | None, samples: int, context: Context) -> float:

@@ -30,35 +30,40 @@ def judge(
 ) -> tuple[Verdict, f.Evidence, str]:
     """Verdict, evidence and reason for a candidate's results, against a baseline if it is the first
     network."""
-    starts = sum(count for _, count in scores)
-    score = math.fsum(value * count for value, count in scores) / starts
-    test = Sprt(elo0=settings.elo0, elo1=settings.elo1, alpha=settings.alpha, beta=settings.beta)
-    result = evaluate(test, class_counts(scores, f.seats_of(config)))
-    evidence = f.Evidence(
-        llr=result.llr,
-        lower=result.lower,
-        upper=result.upper,
-        starts=starts,
-        games=games,
-        score=score,
-        elo=result.elo,
-        elo_95_half_width=result.elo_95_half_width,
-    )
+    evidence = evidence_of(scores, games, settings, config)
+    starts, score = evidence.starts, evidence.score
     if first:
         adopted, limit = first == "heuristic", first_limit(score, starts, first, config)
         why = f"scores {score:.1%} against {first}, at least {limit:.1%} with 95 % confidence"
         verdict: Verdict = "promote" if limit > FIRST_SCORE_MIN else "reject"
         return verdict, evidence, f"{'of another config' if adopted else 'first network'}: {why}"
     won = f"{score:.1%} of {games} games"
-    if result.state == "accepted":
-        return "promote", evidence, f"llr {result.llr:.2f} reached {result.upper:.2f}: {won}"
-    if result.state == "rejected":
-        return "reject", evidence, f"llr {result.llr:.2f} fell to {result.lower:.2f}: {won}"
+    if evidence.llr >= evidence.upper:
+        return "promote", evidence, f"llr {evidence.llr:.2f} reached {evidence.upper:.2f}: {won}"
+    if evidence.llr <= evidence.lower:
+        return "reject", evidence, f"llr {evidence.llr:.2f} fell to {evidence.lower:.2f}: {won}"
     if starts < settings.starts_max:
         return "open", evidence, ""
     passed, at_cap = score >= settings.score_at_cap, f"{settings.score_at_cap:.1%}"
     why = f"{score:.1%} {'reaches' if passed else 'is below'} {at_cap}"
     return "promote" if passed else "reject", evidence, f"undecided after {starts} starts: {why}"
+
+
+def evidence_of(scores: Scores, games: int, settings: PromotionSettings, config: str) -> f.Evidence:
+    """State of the sequential test on these results."""
+    starts = sum(count for _, count in scores)
+    test = Sprt(elo0=settings.elo0, elo1=settings.elo1, alpha=settings.alpha, beta=settings.beta)
+    result = evaluate(test, class_counts(scores, f.seats_of(config)))
+    return f.Evidence(
+        llr=result.llr,
+        lower=result.lower,
+        upper=result.upper,
+        starts=starts,
+        games=games,
+        score=math.fsum(value * count for value, count in scores) / starts,
+        elo=result.elo,
+        elo_95_half_width=result.elo_95_half_width,
+    )
 
 
 def first_limit(score: float, starts: int, first: First, config: str) -> float:

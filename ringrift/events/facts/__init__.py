@@ -18,6 +18,7 @@ change is a new version and an upcaster (`ringrift.events.fact`). Fields that oc
 from ringrift.events.facts.alerts import *
 from ringrift.events.facts.archive import *
 from ringrift.events.facts.evaluation import *
+from ringrift.events.facts.experiments import *
 from ringrift.events.facts.imports import *
 from ringrift.events.facts.nodes import *
 from ringrift.events.facts.play import *

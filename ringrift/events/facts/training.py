@@ -51,8 +51,12 @@ class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
     """factor on the epochs of the settings: fewer for data of poor quality"""
     others: Annotated[tuple[ConfigWindow, ...], Meta(max_length=11)] = ()
     within: ConfigName | None = None
+    experiment: Position | None = None
+    """of which the training is a part, and its arm"""
+    arm: ArmName | None = None
 
     def __post_init__(self) -> None:
+        law((self.experiment is None) == (self.arm is None), "an experiment has arms")
         law(len(self.shard_weights) in (0, len(self.shards)), "every shard has a weight, or none")
         law(HYPERPARAMETERS.issuperset(self.hyperparameters), "a hyperparameter is unknown")
         named = {self.config, *(other.config for other in self.others)}

@@ -52,14 +52,24 @@ Harness = Literal[
 ]
 """how the moves of a seat are chosen; a person chooses them in games of origin `human` only"""
 Purpose = Literal[
-    "promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"
+    "promotion",
+    "random",
+    "heuristic",
+    "strength",
+    "ladder",
+    "gauntlet",
+    "tier",
+    "tournament",
+    "experiment",
 ]
-"""why an evaluation is played: the loop requests the first three, people request the others
-(`MEASURING`)"""
-MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
+"""why an evaluation is played: the loop requests the first three, and that of an experiment; people
+request the others (`MEASURING`)"""
+MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament", "experiment"})
 """purposes of evaluations that only measure: their participants are rated, but no candidate is
 judged by them and no network learns from their games"""
 WorkKind = Literal["selfplay", "training", "evaluation"]
+ArmName = Literal["a", "b"]
+"""an arm of an experiment"""
 
 
 class ConfigFact(Fact):

@@ -89,11 +89,11 @@ generation has more of them (`docs/experiments.md`)"""
 
 _TRAINING = """
 epochs batch learning_rate weight_decay value_weight rank_weight territory_weight moves_left_weight
-distill_weight
+distill_weight recency surprise shard_quality_power
 """
 HYPERPARAMETERS = frozenset(f"training.{name}" for name in _TRAINING.split())
 """settings that may differ for the trainings of one config (`HyperparametersAdjusted`): how to
-train, not on which data"""
+train and how samples are weighed, not on which data"""
 
 
 def model_for(chosen: Iterable[str], config: str) -> str | None:

@@ -126,6 +126,12 @@ class HistoryIndex:
                     yield "evidence", item
         if isinstance(event, facts.RatingsUpdated):
             yield from (("evidence", item) for item in self.scores.get(event.config, ()))
+        experiment = self.at.get(getattr(event, "experiment", None) or "")
+        if isinstance(event, facts.ExperimentEnded) and experiment:
+            for item in self.scores.get(event.config, ()):
+                if item.event.purpose == "experiment" and _before(experiment, item):
+                    yield "evidence", item
+        yield "experiment", experiment
         yield "retraction", self.at.get(getattr(event, "retraction", ""))
         yield from (("shard", self.shards.get(digest)) for digest in getattr(event, "shards", ()))
         yield "shard", self.shards.get(getattr(event, "supersedes", None) or "")
