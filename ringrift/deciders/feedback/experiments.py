@@ -12,17 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ringrift.deciders.kit import (
-    STEERING,
-    Configs,
-    Context,
-    Decider,
-    Fold,
-    Struct,
-    noted,
-    replace,
-    seed_from,
-)
+from ringrift.deciders.kit import Configs, Context, Decider, Fold, Struct, noted, replace, seed_from
 from ringrift.deciders.loop.attempts import ATTEMPTS_MAX
 from ringrift.deciders.loop.verdict import Scores, counts, evidence_of, merged
 from ringrift.events import facts as f
@@ -50,6 +40,8 @@ class Arms(Struct, frozen=True, kw_only=True):
     training: f.ArmName | None = None
     """requested and not finished"""
     networks: dict[f.ArmName, Network] = {}
+    asked: tuple[str, ...] = ()
+    """networks of arm b whose match was requested"""
     timed_out: str | None = None
 
     @property
@@ -118,12 +110,43 @@ def trained(item: Arms, fact: f.TrainingFinished) -> Arms:
     return replace(item, first=None) if arm == "b" else item
 
 
+@ARMS.evolves
+def match_requested(item: Arms, fact: f.EvaluationRequested) -> Arms:
+    if fact.purpose != "experiment" or fact.candidate.model is None:
+        return item
+    return replace(item, asked=(*item.asked, fact.candidate.model))
+
+
+def match_due(config: str, arms: Arms, context: Context) -> f.EvaluationRequested | None:
+    """The match between the networks of a finished pair, None if none is to be requested."""
+    settings, pair = context.settings, arms.pair
+    if arms.started is None or not pair or _alike(pair) or pair[1].model in arms.asked:
+        return None
+    a, b = (
+        network_seat(
+            network.model,
+            settings.evaluation.simulations,
+            kind=kind_of(network.architecture),
+            seats=f.seats_of(config),
+        )
+        for network in pair
+    )
+    return f.EvaluationRequested(
+        **context.basis(config),
+        generation=0,
+        candidate=b,
+        opponent=a,
+        purpose="experiment",
+        round=len(arms.asked),
+        starts=arms.started.starts,
+        seed=seed_from(settings.seed, config, "experiment", arms.id, len(arms.asked)),
+    )
+
+
 class Experiment(Struct, frozen=True, kw_only=True):
-    """The experiment of a config, and the matches of its pairs."""
+    """The experiment of a config, and the results of its pairs."""
 
     arms: Arms = Arms()
-    candidates: tuple[str, ...] = ()
-    """networks of arm b whose match was requested"""
     answered: int = 0
     scores: Scores = ()
     games: int = 0
@@ -133,7 +156,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     """counted"""
 
 
-DECIDER = Decider("experiments", Configs[Experiment], parts=(ARMS,), wakes=STEERING)
+DECIDER = Decider("experiments", Configs[Experiment], parts=(ARMS,))
 
 
 @DECIDER.evolves
@@ -148,13 +171,6 @@ def attempted(item: Experiment, fact: f.TrainingEnded) -> Experiment:
 
 
 @DECIDER.evolves
-def match_requested(item: Experiment, fact: f.EvaluationRequested) -> Experiment:
-    if fact.purpose != "experiment" or fact.candidate.model is None:
-        return item
-    return replace(item, candidates=(*item.candidates, fact.candidate.model))
-
-
-@DECIDER.evolves
 def match_ended(
     item: Experiment, fact: f.Score | f.EvaluationFailed, context: Context
 ) -> Experiment:
@@ -164,38 +180,6 @@ def match_ended(
     if isinstance(fact, f.EvaluationFailed):
         return item
     return replace(item, scores=merged(item.scores, fact.scores), games=item.games + fact.games)
-
-
-@DECIDER.decides
-def ask(state: Configs[Experiment], context: Context) -> Iterator[f.EvaluationRequested]:
-    """Have the networks of a finished pair play each other."""
-    settings = context.settings
-    for config, item in state.configs.items():
-        arms, pair = item.arms, item.arms.pair
-        paused = context.pauses.stops(config, "evaluation")
-        if arms.started is None or paused or not pair or _alike(pair):
-            continue
-        if pair[1].model in item.candidates:
-            continue
-        a, b = (
-            network_seat(
-                network.model,
-                settings.evaluation.simulations,
-                kind=kind_of(network.architecture),
-                seats=f.seats_of(config),
-            )
-            for network in pair
-        )
-        yield f.EvaluationRequested(
-            **context.basis(config),
-            generation=0,
-            candidate=b,
-            opponent=a,
-            purpose="experiment",
-            round=len(item.candidates),
-            starts=arms.started.starts,
-            seed=seed_from(settings.seed, config, "experiment", arms.id, len(item.candidates)),
-        )
 
 
 @DECIDER.decides
@@ -241,7 +225,7 @@ def on_score(
 
 
 def _is_answer(item: Experiment, fact: f.Score | f.EvaluationFailed, context: Context) -> bool:
-    if fact.candidate_model not in item.candidates or fact.ticket in item.tickets:
+    if fact.candidate_model not in item.arms.asked or fact.ticket in item.tickets:
         return False
     if fact.purpose != "experiment":
         return False

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ringrift.deciders import kit
+from ringrift.deciders.feedback.experiments import ARMS, match_due
 from ringrift.deciders.kit import STEERING, Context, Decider, replace, seed_from
 from ringrift.deciders.loop import split, tournament
 from ringrift.deciders.loop.repeats import BASELINES, FAILED_MATCHES, Retest
@@ -39,7 +40,7 @@ from ringrift.events.participants import kind_of, network_seat
 DECIDER = Decider(
     "evaluation",
     Evaluations,
-    parts=(FAILED_MATCHES, TOURNAMENT),
+    parts=(FAILED_MATCHES, TOURNAMENT, ARMS),
     wakes=STEERING,
     quiet=(f.SelfplayFinished,),  # no match is due after games
 )
@@ -55,6 +56,8 @@ def due(state: Evaluations, context: Context) -> Iterator[f.EvaluationRequested 
     for name, item in items.items():
         requests += (*_retests(name, item, context), *_repeats(name, item, context))
     yield from requests
+    pairs = (match_due(name, item.arms, context) for name, item in items.items())
+    yield from (match for match in pairs if match)
     waiting = state.waiting + len(requests)
     if not state.held_back and waiting >= settings.waiting_max:
         yield f.EvaluationBackpressureEngaged(waiting=waiting, settings_version=version)

@@ -4,6 +4,7 @@ import math
 from datetime import datetime
 from itertools import pairwise
 
+from ringrift.deciders.feedback.experiments import Arms
 from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
 from ringrift.deciders.kit import Configs, Struct, replace
 from ringrift.deciders.loop.repeats import Failures, Retest
@@ -102,6 +103,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     retests: dict[str, Retest] = {}
     failures: Failures = Failures()
     tournament: Tournament = Tournament()
+    arms: Arms = Arms()
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
     tickets: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from support.training_facts import failed, finished, played
 
 from ringrift.deciders.feedback import experiments
 from ringrift.deciders.feedback.experiments import Arms
-from ringrift.deciders.loop import training
+from ringrift.deciders.loop import evaluation, training
 from ringrift.events import Fact
 from ringrift.events.facts import (
     EvaluationFailed,
@@ -23,6 +23,7 @@ from ringrift.events.facts import (
     PipelineResumed,
     TrainingRequested,
 )
+from ringrift.events.participants import network_seat
 
 RATE = "training.learning_rate"
 
@@ -92,10 +93,27 @@ def pair(a: str = A, b: str = B) -> tuple[Fact, ...]:
     return of_arm("a"), finished("t1", a), of_arm("b"), finished("t2", b)
 
 
-def trained(life: Any, a: str = A, b: str = B) -> tuple[Fact, ...]:
-    """Train a pair; return what is decided at its end."""
-    *before, last = pair(a, b)
-    return life.given(*before).when(last).decided  # type: ignore[no-any-return]
+def match(a: str = A, b: str = B, round: int = 0) -> EvaluationRequested:
+    """What `evaluation` requests after a pair."""
+    one, other = (network_seat(model, 64, kind="tower", seats=2) for model in (a, b))
+    return EvaluationRequested(
+        config=CONFIG,
+        generation=0,
+        candidate=other,
+        opponent=one,
+        purpose="experiment",
+        round=round,
+        starts=64,
+        seed=1,
+        settings_version=1,
+    )
+
+
+def trained(life: Any, a: str = A, b: str = B) -> EvaluationRequested:
+    """Train a pair and request its match."""
+    request = match(a, b)
+    life.given(*pair(a, b), request)
+    return request
 
 
 def test_each_training_is_requested_with_both_arms_on_the_same_shards(
@@ -152,16 +170,16 @@ def test_an_experiment_ends_when_every_attempt_fails(story: Any) -> None:
 
 
 def test_the_networks_of_a_pair_play_each_other_once(story: Any) -> None:
-    life = story(experiments.DECIDER).given(start(starts=16))
-    trained(life)
-    (match,) = life.then(EvaluationRequested)
-    assert (match.candidate.model, match.opponent.model) == (B, A)
-    assert (match.purpose, match.starts, match.round) == ("experiment", 16, 0)
+    *before, last = pair()
+    life = story(evaluation.DECIDER).given(start(starts=16), *before)
+    (request,) = life.when(last).then(EvaluationRequested)
+    assert (request.candidate.model, request.opponent.model) == (B, A)
+    assert (request.purpose, request.starts, request.round) == ("experiment", 16, 0)
     life.when(played()).then()
 
 
 def test_a_pause_holds_the_match_back(story: Any) -> None:
-    life = story(experiments.DECIDER).given(start())
+    life = story(evaluation.DECIDER).given(start())
     life.given(PipelinePaused(scope=CONFIG, kind="evaluation", why="w"), *pair())
     life.when(played()).then()
     resumed = PipelineResumed(scope=CONFIG, kind="evaluation", why="w")
@@ -179,12 +197,8 @@ def test_two_pairs_are_the_fewest_that_decide(
     story: Any, counts: dict[float, int], verdict: str | None, network: str | None
 ) -> None:
     life = story(experiments.DECIDER).given(start())
-    (match,) = trained(life)
-    life.when(scored(match, counts)).then()
-    (match,) = trained(life, C, D)
-    assert isinstance(match, EvaluationRequested)
-    assert (match.round, match.candidate.model) == (1, D)
-    life.when(scored(match, counts))
+    life.when(scored(trained(life), counts)).then()
+    life.when(scored(trained(life, C, D), counts))
     if verdict is None:
         life.then()
         return
@@ -197,23 +211,22 @@ def test_two_pairs_are_the_fewest_that_decide(
 
 def test_the_last_pair_ends_the_experiment(story: Any) -> None:
     life = story(experiments.DECIDER).given(start(pairs=1))
-    (match,) = trained(life)
-    (end,) = life.when(scored(match, EQUAL)).then(ExperimentEnded)
+    (end,) = life.when(scored(trained(life), EQUAL)).then(ExperimentEnded)
     assert (end.verdict, end.network, end.evidence.starts) == ("undecided", A, 64)
 
 
 def test_a_score_counts_once_and_only_for_its_own_experiment(story: Any) -> None:
     life = story(experiments.DECIDER).given(start())
-    (match,) = trained(life)
-    life.given(scored(match, BETTER, "t9"), scored(match, BETTER, "t9"))
+    request = trained(life)
+    life.given(scored(request, BETTER, "t9"), scored(request, BETTER, "t9"))
     assert life.state.configs[CONFIG].answered == 1
     life.given(ended("EVENTS/1"), start())
-    life.when(scored(match, BETTER)).then()
+    life.when(scored(request, BETTER)).then()
     assert life.state.configs[CONFIG].answered == 0
 
 
 def test_a_match_that_failed_is_no_evidence(story: Any) -> None:
-    life = story(experiments.DECIDER).given(start(pairs=1), *pair())
+    life = story(experiments.DECIDER).given(start(pairs=1), *pair(), match())
     fact = EvaluationFailed(
         config=CONFIG,
         generation=0,
@@ -229,8 +242,8 @@ def test_a_match_that_failed_is_no_evidence(story: Any) -> None:
 
 def test_arms_that_make_the_same_network_end_the_experiment(story: Any) -> None:
     life = story(experiments.DECIDER).given(start())
-    (end,) = trained(life, A, A)
-    assert isinstance(end, ExperimentEnded)
+    *before, last = pair(A, A)
+    (end,) = life.given(*before).when(last).then(ExperimentEnded)
     assert end.why.startswith("the settings make no difference")
 
 
