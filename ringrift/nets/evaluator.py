@@ -22,14 +22,21 @@ class Evaluator:
     """Evaluates positions of one config with one network. Not thread-safe."""
 
     def __init__(
-        self, config: Config, network: Tower, *, device: str | torch.device = "cpu"
+        self,
+        config: Config,
+        network: Tower,
+        *,
+        device: str | torch.device = "cpu",
+        half: bool | None = None,
     ) -> None:
-        """Move `network` to `device` and freeze it; on a GPU the trunk runs in bfloat16."""
+        """Move `network` to `device` and freeze it. With `half`, by default on a GPU, its
+        trunk runs in bfloat16."""
         self.config = config
         self.geometry = geometry(config)
         self.device = torch.device(device)
-        self._half = self.device.type != "cpu"
-        self._chunk = CHUNK_GPU if self._half else CHUNK_CPU
+        gpu = self.device.type != "cpu"
+        self._half = gpu if half is None else half
+        self._chunk = CHUNK_GPU if gpu else CHUNK_CPU
         self._batcher = Batcher(self.geometry, features=network.shape.features > 0)
         self._network = network.to(self.device).eval().requires_grad_(False)
 

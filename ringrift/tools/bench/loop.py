@@ -65,7 +65,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
             units = {"games": "games/s", "moves": "moves/s"}
             yield Benchmark(f"loop/{key}/selfplay/{player}", units, selfplay.run)
 
-        window = _window(config, games)
+        window = window_of(config, games)
         chunk = CHUNK_CPU if device == "cpu" else CHUNK_GPU
         batches = _batches(window, min(len(window), chunk))
         encode = Batcher(geometry(config)).encode
@@ -75,9 +75,9 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         name = f"loop/{key}/network/{ARCHITECTURE}/{device}"
         yield Benchmark(name, "positions/s", run, warm_up=True)
 
-        trainer = _trainer(window, device)
+        trainer = trainer_of(window, device)
         name = f"loop/{key}/training/{ARCHITECTURE}/{device}"
-        yield Benchmark(name, "samples/s", partial(_train, trainer, seconds))
+        yield Benchmark(name, "samples/s", partial(train, trainer, seconds))
 
 
 @dataclass
@@ -108,12 +108,13 @@ class _Selfplay:
         return {"games": len(played) / seconds, "moves": plies / seconds}
 
     def _play(self) -> list[GameCompleted]:
-        ticket = _ticket(self.config, self.size, next(self.seeds), self.evaluate is not None)
+        ticket = ticket_of(self.config, self.size, next(self.seeds), self.evaluate is not None)
         model = Model(self.evaluate) if self.evaluate else None
         return list(play_games(ticket, SETTINGS.selfplay, Host(node="bench"), model=model))
 
 
-def _ticket(config: Config, games: int, seed: int, network: bool) -> SelfplayTicket:
+def ticket_of(config: Config, games: int, seed: int, network: bool) -> SelfplayTicket:
+    """A ticket of self-play, with a network or the heuristic."""
     plan = SelfplayPlanned(
         config=config.key,
         generation=0,
@@ -129,7 +130,8 @@ def _ticket(config: Config, games: int, seed: int, network: bool) -> SelfplayTic
     )
 
 
-def _window(config: Config, games: Sequence[GameCompleted]) -> Window:
+def window_of(config: Config, games: Sequence[GameCompleted]) -> Window:
+    """The samples of games."""
     data, _ = build_shard(config, games)
     return open_window([read_shard(data)], SETTINGS.training.window_samples)
 
@@ -152,7 +154,7 @@ def _rate(work: Callable[..., Any], batches: Sequence[Batch], seconds: float) ->
     return done / spent
 
 
-def _trainer(window: Window, device: str) -> Trainer:
+def trainer_of(window: Window, device: str) -> Trainer:
     """A trainer after its first steps, which compile."""
     trainer = TowerTrainer(
         window, SETTINGS.training, seed=1, steps=STEPS_UNLIMITED, device=torch.device(device)
@@ -161,7 +163,7 @@ def _trainer(window: Window, device: str) -> Trainer:
     return trainer
 
 
-def _train(trainer: Trainer, seconds: float) -> float:
+def train(trainer: Trainer, seconds: float) -> float:
     """Samples per second of gradient steps, without validation and checkpoints."""
     before, began = trainer.step, time.perf_counter()
     trainer.run(stop=lambda: trainer.step > before and time.perf_counter() >= began + seconds)

@@ -68,7 +68,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
             network = fresh_network(config, device)
             prefix = f"search/{key}/network/{ARCHITECTURE}/{device}"
             for size in BATCHES:
-                run = partial(_evaluations, network, _batch(config, size), seconds)
+                run = partial(evaluations, network, batch_of(config, size), seconds)
                 name = f"{prefix}/batch-{size}"
                 yield Benchmark(name, "evaluations/s", run, warm_up=True)
                 if size > 1:
@@ -129,7 +129,7 @@ def fresh_network(config: Config, device: str) -> Evaluator:
     return Evaluator(config, build(ARCHITECTURE, hex_board=config.shape.hex), device=device)
 
 
-def _batch(config: Config, size: int) -> Batch:
+def batch_of(config: Config, size: int) -> Batch:
     """`size` positions of random games, repeated as often as necessary, with their legal moves."""
     states, lists = positions(config)
     chosen = np.arange(size) % len(states)
@@ -139,7 +139,8 @@ def _batch(config: Config, size: int) -> Batch:
     return states[chosen], np.concatenate(moves), offsets
 
 
-def _evaluations(network: Evaluator, batch: Batch, seconds: float) -> float:
+def evaluations(network: Evaluator, batch: Batch, seconds: float) -> float:
+    """Evaluations a second of a batch."""
     done, began = 0, time.perf_counter()
     while (spent := time.perf_counter() - began) < seconds or not done:
         network.evaluate(*batch)

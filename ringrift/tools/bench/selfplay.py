@@ -66,15 +66,15 @@ async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
     for key in scope.configs or CONFIGS:
         config = Config.parse(key)
         nnue = fresh_nnue(config)
-        _play(config, nnue, 2, 2, count())
+        play(config, nnue, 2, 2, count())
         games = sizes.games_nnue if len(config.shape.cells) <= SMALL_CELLS else sizes.games_cpu
-        run = partial(_play, config, nnue, games, sizes.simulations, count())
+        run = partial(play, config, nnue, games, sizes.simulations, count())
         yield Benchmark(f"selfplay/{key}/{NNUE}/cpu", UNITS, run, runs_max=RUNS_MAX)
         for player, device in (("heuristic", "cpu"), *((ARCHITECTURE, each) for each in devices())):
             network = None if player == "heuristic" else fresh_network(config, device)
             games = sizes.games_cpu if device == "cpu" else sizes.games_gpu
-            _play(config, network, 2, 2, count())  # the first call compiles
-            run = partial(_play, config, network, games, sizes.simulations, count())
+            play(config, network, 2, 2, count())  # the first call compiles
+            run = partial(play, config, network, games, sizes.simulations, count())
             name = f"selfplay/{key}/{player}/{device}"
             yield Benchmark(name, UNITS, run, runs_max=RUNS_MAX)
             if network is not None:
@@ -155,7 +155,7 @@ def fresh_nnue(config: Config) -> Model:
     return model_of(data, digest=digest_of(data), config=config.key)
 
 
-def _play(
+def play(
     config: Config,
     network: Evaluator | Model | None,
     games: int,

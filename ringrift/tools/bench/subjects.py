@@ -15,6 +15,7 @@ Subject = Literal[
     "log",
     "search",
     "selfplay",
+    "gpu",
     "loop",
     "replay",
     "cluster",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ringrift.tools.bench import loop, rules, search, selfplay
+from ringrift.tools.bench import gpu, loop, rules, search, selfplay
 from ringrift.tools.bench.harness import Benchmarks, Measured, Scope, measure
 
 
@@ -64,3 +64,19 @@ async def test_the_loop_is_measured_from_self_play_to_training() -> None:
         f"loop/square8_2p/training/v2-micro/{device}",
     }
     assert all(item.value > 0 for item in results.values())
+
+
+@pytest.mark.slow
+async def test_a_gpu_is_measured_in_small_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "devices", lambda: ("cpu",))
+    monkeypatch.setattr(loop, "GAMES_MIN", 2)
+    sizes = gpu.Sizes(batches=(1, 4), games=2, simulations=2)
+    results = await found(gpu.benchmarks(Scope(seconds=0.001), sizes))
+    prefix = "gpu/square8_2p/cpu"
+    assert results[f"{prefix}/bfloat16/batch-4"].unit == "evaluations/s"
+    assert results[f"{prefix}/float32/difference"].value == 0.0
+    assert 0.0 < results[f"{prefix}/bfloat16/difference"].value < 0.1
+    assert results[f"{prefix}/selfplay/games"].value > 0
+    assert 0.0 < results[f"{prefix}/selfplay/share/network"].value < 1.0
+    assert results[f"{prefix}/training"].unit == "samples/s"
+    assert results[f"{prefix}/memory"].unit == "GiB"
