@@ -32,6 +32,7 @@ from ringrift.cluster.supervisor import (
     stop_on_signals,
     supervise,
 )
+from ringrift.consumers import hook
 from ringrift.events import Fact, draft
 from ringrift.events.facts import (
     NodeDrainRequested,
@@ -292,12 +293,12 @@ async def _shell(command: str, seconds: float) -> str:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         output, _ = await asyncio.wait_for(process.communicate(), seconds)
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        await hook.end(process)
         return f"{command!r} took more than {seconds:g} s"
     last = output.decode(errors="replace").strip().rpartition("\n")[2]
     return (

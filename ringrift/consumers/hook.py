@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 HOOK = "RINGRIFT_RENT_HOOK"
 ANSWER_BYTES_MAX, CHUNK_BYTES = 1 << 20, 1 << 16
 ERROR_CHARS_MAX = 500
+END_SECONDS_MAX = 5.0
 INSTANCES_MAX = 10_000
 _NAME = re.compile("[a-z0-9_-]{1,64}")
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -88,10 +89,19 @@ async def call(command: str, request: Mapping[str, object], seconds: float) -> A
     except TimeoutError as error:
         raise HookFailed(f"the hook did not answer within {seconds:g} s") from error
     finally:
-        with contextlib.suppress(ProcessLookupError):  # also what it left behind
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await end(process)
     return _read(answer, status)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill a process that leads a session, with all that it left there, and wait for its end.
+
+    asyncio waits for the end of its output as well, and pauses reading when nobody takes it: so the
+    rest is read. A program that left the session and keeps the output open is not waited for."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.communicate(), END_SECONDS_MAX)
 
 
 def _read(answer: bytes, status: int) -> Answer:

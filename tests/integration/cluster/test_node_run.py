@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ringrift.cluster import node
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence, UpdateRequest, update_subject
 from ringrift.runtime.processes import of_roles
@@ -147,3 +148,9 @@ async def test_a_node_updates_with_its_own_command_and_continues_when_that_fails
     finally:
         node.send_signal(signal.SIGTERM)
         assert await node.wait() == 0
+
+
+async def test_a_command_of_the_node_is_killed_with_what_it_started() -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        problem = await node._shell("sleep 3600; true", 0.2)
+    assert problem == "'sleep 3600; true' took more than 0.2 s"

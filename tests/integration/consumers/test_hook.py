@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from support.provider import Provider
+from support.waiting import eventually
 
 from ringrift.consumers import hook
 from ringrift.consumers.hook import HookFailed, HookRefused
@@ -76,6 +79,31 @@ async def test_one_that_takes_too_long_is_killed_with_all_it_started(script, tmp
     with pytest.raises(HookFailed, match=r"within 0\.5 s"):
         await hook.call(script(f"sleep 3600 & echo $! > {pid}; wait"), RENT, 0.5)
     assert await asyncio.to_thread(is_gone, int(pid.read_text()))
+
+
+async def test_one_whose_output_nobody_read_ends() -> None:
+    process = await asyncio.create_subprocess_exec(
+        "yes", stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+
+    async def paused() -> bool:
+        return process.stdout._paused  # type: ignore[union-attr]
+
+    await eventually(paused, 20.0, 0.01)
+    await hook.end(process)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+async def test_a_program_that_leaves_the_session_is_not_waited_for(
+    script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook, "END_SECONDS_MAX", 0.2)
+    pid = tmp_path / "pid"
+    with pytest.raises(HookFailed, match=r"within 0\.5 s"):
+        await hook.call(script(f"setsid sh -c 'echo $$ > {pid}; exec sleep 3600'"), RENT, 0.5)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    gc.collect()
 
 
 async def test_one_that_does_not_exist_is_named() -> None:
