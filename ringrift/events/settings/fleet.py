@@ -160,7 +160,7 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     )
     """time until an open breaker is probed, then after each failed probe: four tiers (requirements
     G17.13, G17.17: first within 5 to 15 s)"""
-    breaker_hours: Annotated[float, Meta(gt=0.0, le=6.0)] = 6.0
+    breaker_hours: Annotated[float, Meta(ge=1 / kinds.HUGE, le=6.0)] = 6.0
     """time after which an open breaker that was not renewed is forgotten (requirement G17.15); the
     bucket keeps none for longer than 6 h"""
     ticket_waits: Annotated[tuple[kinds.PositiveFloat, ...], Meta(max_length=8)] = (

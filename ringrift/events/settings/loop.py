@@ -40,12 +40,12 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     as a baseline of experiments; it needs about 600 simulations"""
     budget: Literal["fixed", "tiers"] = "fixed"
     """`tiers` replaces `simulations` by those of `budget_games` and `budget_elo` (requirement
-    G14.12); needs accelerators: a machine without plays an eighth of the games with them"""
+    G14.12); needs accelerators"""
     budget_games: kinds.BudgetSteps = ("100=64", "500=150", "1000=200")
     """games of a config and the simulations below them: throughput, fast iteration, balanced"""
     budget_elo: kinds.BudgetSteps = ("0=200", "100=400", "300=800", "600=1600")
     """after these games, Elo above the heuristic and the simulations from there on: standard,
-    quality, ultimate, master; the requirement does not give the numbers"""
+    quality, ultimate, master; the numbers are ours"""
     considered: Annotated[int, Meta(ge=1, le=1_000)] = 16
     """actions sampled at the root, at most (Gumbel AlphaZero, Danihelka et al. 2022, uses 16); with
     fewer than 64 simulations a quarter of them, at least 2"""
@@ -57,9 +57,10 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     run with 0 on hex8_2p, where one seat wins nearly all games, and 41 to 50 % on square8_2p"""
     opening_plies: kinds.Plies = 0
     """a game begins with 0 to this many random moves, which are not trained on"""
-    past_share: kinds.Fraction = 0.1
+    past_share: kinds.Fraction = 0.0
     """share of a network's games in which an opponent has one seat: one of the newest three earlier
-    incumbents, or, once there are three, the heuristic by minimax or max-n"""
+    incumbents, or, once there are three, the heuristic by minimax or max-n. 0: none, until an
+    experiment shows a gain"""
     pie: bool = False
     """pie rule, two seats only"""
     max_moves: Annotated[int, Meta(ge=MAX_MOVES_MIN, le=100_000)] = 4000
