@@ -75,6 +75,7 @@ class Connection(Client):
         self._left: str | None = None
         self._elected, self._elected_at = asyncio.Event(), -math.inf
         self._leaving = set[asyncio.Task[None]]()
+        self._ended = False
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(
@@ -124,6 +125,7 @@ class Connection(Client):
     async def close(self) -> None:
         """See the library. Its search for a server ends too; `wait_for` of Python 3.11 may lose the
         first cancellation."""
+        self._ended = True
         for leaving in self._leaving:
             leaving.cancel()
         try:
@@ -184,6 +186,8 @@ class Connection(Client):
     def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
         """The server to connect to next and the pause before: the one with the fewest failures, not
         the one that was left."""
+        if self._ended:  # the library may search twice at once, and then forgets the first search
+            raise asyncio.CancelledError
         # the library forgets a connection to a server that accepted it and then stayed silent
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]

@@ -218,3 +218,17 @@ async def test_a_server_that_cannot_hold_the_log_is_named(
     finally:
         server.terminate()
         await server.wait()
+
+
+async def test_a_search_that_the_library_forgot_ends_with_the_connection(tmp_path: Path) -> None:
+    """A second search begins when a connection is lost while the first one restores it."""
+    server = await EmbeddedServer.start(tmp_path)
+    log = await JetStreamLog.open(server.url, name="test")
+    await server.stop()
+    client = log.client
+    first, second = (asyncio.create_task(client._attempt_reconnect()) for _ in range(2))
+    client._reconnection_task = second
+    await asyncio.sleep(0)
+    await log.close()
+    async with asyncio.timeout(20):
+        await asyncio.gather(first, second, return_exceptions=True)
