@@ -12,6 +12,7 @@ blobs of networks that were retired."""
 from collections import defaultdict
 from typing import NamedTuple
 
+from ringrift.consumers.networks.retiring import delete_retired
 from ringrift.consumers.shards import building
 from ringrift.consumers.shards.admission import Admission
 from ringrift.consumers.shards.upkeep import keep_current
@@ -51,7 +52,11 @@ Games = list[Judged]
 async def main(process: Process) -> None:
     """Cut shards as games arrive, and keep exported shards up to date."""
     # a conflict with another exporter starts a job again
-    jobs = {"export": lambda: _export(process), "upkeep": lambda: keep_current(process)}
+    jobs = {
+        "export": lambda: _export(process),
+        "upkeep": lambda: keep_current(process),
+        "deletion": lambda: delete_retired(process),
+    }
     async with process.background(jobs):
         await process.wait_for_stop()
 

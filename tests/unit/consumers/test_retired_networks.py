@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.system import System, running
 from support.waiting import eventually
 
-from ringrift.consumers.networks.retiring import delete_retired
+from ringrift.consumers import exporter
 from ringrift.events.facts import ModelKept, ModelRetired
 from ringrift.log.topology import MODEL_BUCKET
 
@@ -25,7 +25,7 @@ async def test_retired_networks_are_deleted_unless_a_person_wants_them_back(syst
     async def left(*names: str) -> bool:
         return set(await blobs.names(MODEL_BUCKET)) == {*names}
 
-    async with running(delete_retired(system.process("exporter"))):
+    async with running(exporter.main(system.process("exporter"))):
         await eventually(lambda: left(back, second, other), 60.0)
         await system.write(retired(second))
         await eventually(lambda: left(back, other), 60.0)

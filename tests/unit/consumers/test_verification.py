@@ -517,7 +517,7 @@ async def test_a_changed_byte_is_named_by_the_tree_head_and_accepted_once(real: 
     assert report.checked["head"] == 1
     assert (report.covered, report.seq) == (await real.tail() - 1, await real.tail())
     *_, text, _ = report.lines()
-    assert text.endswith("; EVENTS/21..21 is not covered yet")
+    assert text.endswith(f"; EVENTS/{report.seq}..{report.seq} is not covered yet")
     entries = stream_of(real, SettingsChanged)
     seq = recorded(real, SettingsChanged)[0]
     entries[seq] = replace(entries[seq], stamp_ns=entries[seq].stamp_ns + 1)
