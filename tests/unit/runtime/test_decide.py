@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.loop_facts import B, planned, registered
 from support.system import System, running, until
 
@@ -101,7 +102,7 @@ async def test_two_deciders_without_a_lease_decide_each_cause_once(system: Syste
     raters = [system.process("rater"), system.process("rater")]
     async with running(*(act(rater, (elo.DECIDER,), None) for rater in raters)):
         for wins in range(20, 25):
-            await system.write(scored(wins, 2))
+            await system.write(replace(scored(wins, 2), ticket=f"t{wins}"))
         await system.count(RatingsUpdated, 5)
     causes = [meta.cause for _, meta in await system.recorded(RatingsUpdated)]
     assert len(causes) == len(set(causes)) == 5
