@@ -29,6 +29,7 @@ HOOK = "RINGRIFT_RENT_HOOK"
 ANSWER_BYTES_MAX, CHUNK_BYTES = 1 << 20, 1 << 16
 ERROR_CHARS_MAX = 500
 END_SECONDS_MAX = 5.0
+"""to read what a killed process left in its pipe, which takes milliseconds"""
 INSTANCES_MAX = 10_000
 _NAME = re.compile("[a-z0-9_-]{1,64}")
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -96,8 +97,9 @@ async def call(command: str, request: Mapping[str, object], seconds: float) -> A
 async def end(process: asyncio.subprocess.Process) -> None:
     """Kill a process that leads a session, with all that it left there, and wait for its end.
 
-    asyncio waits for the end of its output as well, and pauses reading when nobody takes it: so the
-    rest is read. A program that left the session and keeps the output open is not waited for."""
+    asyncio also waits for the end of its output, and does not read more while much of it is unread.
+    So the rest is read here, for `END_SECONDS_MAX` at most, because a program that left the session
+    may keep the output open."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):

@@ -39,7 +39,7 @@ class ArchiveSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """size of the messages in one segment: a segment is in memory while it is made"""
     models_delete_hours: kinds.NonNegativeFloat = 720.0
     """age from which networks that lost, and that nothing needs, are deleted where there is no
-    archive; 0: never. A month is about as long as somebody asks for one"""
+    archive; 0: never. A month leaves time for `ringrift model keep`"""
     models_keep_hours: Retention = 168.0
     """age from which networks leave the bucket that are neither current, nor parents of current
     ones, nor kept (`ringrift model keep`)"""
