@@ -1,5 +1,5 @@
-"""Everything about a GPU in one command of at most eight minutes; without one, the same in small on
-the CPU, so that it is known to work.
+"""Everything about a GPU in one command; without one, the same in small on the CPU, so that it is
+known to work. At most eight minutes are the aim; no GPU has measured it yet.
 
 Evaluations a second by batch and precision, the largest difference to the CPU in float32, self-play
 in wide lockstep with the share of time that the network takes, samples a second of training, and
