@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ringrift.errors import CommandError
 from ringrift.trust import certificate
 
 Needed = Annotated[bool, Parameter(negative="")]
@@ -21,14 +20,7 @@ def verify(file: Path, /, *, keys: Path, attested: Needed = False) -> int:
         keys: The public keys that you trust, as `ringrift node list --json` prints them.
         attested: Also demand that enough coordinators derived the decision again.
     """
-    trusted = certificate.read_keys(_bytes(keys))
-    finding = certificate.verify(certificate.read(_bytes(file)), trusted)
+    trusted = certificate.read_keys(keys.read_bytes())
+    finding = certificate.verify(certificate.read(file.read_bytes()), trusted)
     print("\n".join(finding.lines))
     return 0 if finding.vouched and (finding.attested or not attested) else 1
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from error

@@ -82,7 +82,7 @@ WRITTEN_BY_ALL: Facts = (
     *(f.MessageIdTaken, f.NodePressureChanged, f.PreemptionNoticed, f.ProcessRestarted),
     *_LIVES,
 )
-ABOUT_ITSELF = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFinished)
+ABOUT_ITSELF: Facts = (*WRITTEN_BY_ALL, f.ErrorReported, f.TreeHeadRecorded, f.AuditFinished)
 """Facts whose node, if they name one, is that of the process that writes them."""
 KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
 """Facts by which every reader knows whose facts count."""

@@ -16,20 +16,23 @@ from typing import Any
 
 from msgspec import Struct
 
-from ringrift.events import Draft, EventMeta, draft
+from ringrift.events import Draft, EventMeta, draft, type_of
 from ringrift.events.facts import DeadLettersOmitted, DeadLetterStored, FactSkipped
 from ringrift.log.dead_letters import READER, REASON_CHARS_MAX, store_dead_letter
-from ringrift.log.entry import Entry
+from ringrift.log.entry import Entry, matches
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.log.retry import PATIENT
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.processes import ABOUT_ITSELF
 
 LETTERS_PER_MINUTE = 10
 LETTERS_PER_SOURCE = 20
 """of one kind of subject in an hour"""
 COUNTERS_MAX = 10_000
 MINUTE_NS = 60 * 10**9
+OWN = [type_of(kind).subject_filter for kind in ABOUT_ITSELF if type_of(kind).scope == "node"]
+"""where the servers of a cluster with keys let a node write under its own name only"""
 Job = Callable[[], Awaitable[None]]
 
 
@@ -54,6 +57,8 @@ class Unreadable:
     def report(self, entry: Entry, stream: str, reason: str) -> None:
         """Have a dead letter stored for a message, or the message counted. Returns at once."""
         minute = entry.stamp_ns // MINUTE_NS
+        if any(matches(one, entry.subject) for one in OWN):
+            reason += f"; only node {entry.subject.split('.')[2]}, or a person, may write there"
         record = partial(self._bury, entry, stream, reason)
         self._report(stream, entry.seq, entry.subject, minute, record)
 

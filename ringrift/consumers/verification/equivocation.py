@@ -1,14 +1,17 @@
 """Finds authors that contradict themselves: two facts under one signature that cannot both be true.
 
-These are two tree heads of one size, two attestations of one promotion, and two decisions by one
-decider on one cause, with other content. Games and scores that a worker repeats after a crash may
-differ honestly, so they prove nothing here: audits and recounts judge them."""
+These are two tree heads of one size, two attestations of one promotion, two decisions by one
+decider on one cause, and two scores of one ticket that count other games. An evaluator looks for
+the score of its ticket before it writes one, after a crash too. It has no exclusive place for a
+game: its ticket may be queued again and its unfinished games be played again, and a search on a GPU
+may then choose another move. Audits judge each game by itself."""
 
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ringrift.events import Recorded, UndecodableEvent, facts as f
+from ringrift.consumers.verification.games import COUNTED
+from ringrift.events import Fact, Recorded, UndecodableEvent, facts as f
 from ringrift.events.sealing import seal_of
 from ringrift.log import read
 from ringrift.log.keyring import is_signed
@@ -40,7 +43,8 @@ class Statements:
         seal = seal_of(body) if place else None
         if seal is None or not is_signed(seal):
             return None
-        key, said = (seal.author, *place), _Said(recorded.meta.position, _content(body), body)
+        said = _Said(recorded.meta.position, _content(recorded.event, body), body)
+        key = seal.author, *place
         before = self._said.setdefault(key, said)
         while len(self._said) > STATEMENTS_MAX:
             del self._said[next(iter(self._said))]
@@ -51,7 +55,7 @@ class Statements:
             first=before.position,
             second=said.position,
             why=f"two facts {' '.join(place)} with other content, both signed by {seal.author}",
-            bodies=(_text(before.body), _text(said.body)),
+            bodies=tuple(one.body.decode()[: f.TEXT_CHARS_MAX] for one in (before, said)),
         )
 
     def _place(self, recorded: Recorded) -> tuple[str, ...]:
@@ -61,18 +65,19 @@ class Statements:
                 return "TreeHeadRecorded", f"of {fact.size} messages"
             case f.PromotionAttested():
                 return "PromotionAttested", f"of EVENTS/{fact.promotion}"
+            case f.EvaluationScored():
+                return "EvaluationScored", f"of {fact.ticket} for {meta.cause}"
         # another program may decide otherwise
         return (meta.id, f"by {meta.program}") if type(fact) in self._decided else ()
 
 
-def _content(body: bytes) -> Any:
-    """What its author says; an attestation may be repeated with a proof."""
+def _content(fact: Fact, body: bytes) -> Any:
+    """What its author says; an attestation may be repeated with a proof, and a match played again
+    takes other seconds."""
+    if isinstance(fact, f.EvaluationScored):
+        return [getattr(fact, name) for name in COUNTED]
     data = msgspec.json.decode(body).get("data")
     return {name: value for name, value in data.items() if name != "proof"}
-
-
-def _text(body: bytes) -> str:
-    return body.decode()[: f.TEXT_CHARS_MAX]
 
 
 async def keep_watching(process: Process, fence: Expect) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
+from support.loop_facts import scored
 from support.system import System, running
 
 from ringrift.consumers import feedback, verifier
@@ -69,6 +72,43 @@ async def test_two_attestations_of_one_promotion_are_a_proof(system: System) -> 
     async with running(verifier.main(signing(system, "n1"))):
         proof, _ = await system.first(EquivocationProven)
     assert proof.node == "n7"
+
+
+LOST = {"scores": ((0.0, 2),), "wins": 0.0, "rankings": ()}
+
+
+async def score(process: Process, key: str, **changes: Any) -> None:
+    """Append a score of the ticket of `EVENTS/1`."""
+    said = replace(scored("random", 2, 0), **{"ticket": "t", "node": process.node} | changes)
+    await process.append(said, cause="EVENTS/1", key=key)
+
+
+async def test_two_scores_of_one_ticket_that_count_other_games_are_a_proof(system: System) -> None:
+    liar = signing(system, "n7")
+    await system.write(PipelinePaused(scope="all", kind="all", why="a first event"))
+    await score(liar, "t")
+    await score(liar, "another", **LOST)
+    jobs = (verifier.main(signing(system, "n1")), feedback.main(signing(system, "n1")))
+    async with running(*jobs):
+        proof, _ = await system.first(EquivocationProven)
+        quarantine, _ = await system.first(NodeQuarantined)
+    assert (proof.node, proof.first, proof.second) == ("n7", "EVENTS/2", "EVENTS/3")
+    assert [seal_of(body.encode()) is not None for body in proof.bodies] == [True, True]
+    assert quarantine.node == "n7"
+
+
+async def test_a_match_played_again_or_by_another_node_is_no_proof(system: System) -> None:
+    """A worker was frozen while another process of its node played the match again."""
+    one, other = signing(system, "n7"), signing(system, "n8")
+    await system.write(PipelinePaused(scope="all", kind="all", why="a first event"))
+    await score(one, "t")
+    await score(one, "again", play_seconds=9.0)
+    await score(other, "other", **LOST)
+    await score(one, "t2", ticket="t2", **LOST)
+    await score(one, "a lie", ticket="t2")
+    async with running(verifier.main(signing(system, "n1"))):
+        proof, _ = await system.first(EquivocationProven)
+    assert (proof.first, proof.second) == ("EVENTS/5", "EVENTS/6")
 
 
 async def test_heads_of_two_nodes_prove_nothing_about_either(system: System) -> None:

@@ -18,6 +18,7 @@ from ringrift.events import Fact, UndecodableEvent, draft, encode
 from ringrift.events.facts import (
     LEAF_MARK_CHARS,
     AuditFinished,
+    ConsumerStopped,
     DeadLetterStored,
     GameCompleted,
     NodeAdmitted,
@@ -105,6 +106,13 @@ class Cluster:
             single.append(found.meta.seq if found else 0)
         assert bulk == single
         return bulk
+
+
+async def problem_at(cluster: Cluster, seq: int) -> str:
+    """The only problem that a verification finds with a message."""
+    report = await verify(cluster.log(None))
+    (text,) = (item.text for item in report.problems if item.name == f"EVENTS/{seq}")
+    return text
 
 
 @pytest.fixture
@@ -202,6 +210,28 @@ async def test_a_tree_head_of_a_stranger_covers_nothing(cluster: Cluster) -> Non
     (own,) = await HeadWriter(cluster.system.process("verifier", "c1")).round()
     assert isinstance(own.event, TreeHeadRecorded)
     assert (own.event.after, own.event.size) == (0, tail + 1)
+
+
+async def test_tree_heads_that_a_rewriter_of_the_store_made_do_not_count(cluster: Cluster) -> None:
+    """They would agree with the store that it changed, but it cannot sign them."""
+    await cluster.require()
+    changed = await cluster.write(WORKER, finished())
+    verifier = cluster.system.process("verifier", "c1")
+    verifier.log.signer = COORDINATOR
+    (seq,) = await verifier.log.append(await HeadWriter(verifier).round())
+    entries = cluster.system.broker.stream(EVENTS).entries
+    true = entries.pop(seq)
+    entries[changed] = replace(entries[changed], stamp_ns=entries[changed].stamp_ns + 1)
+    (item,) = await HeadWriter(verifier).round()
+    entries[seq] = true
+    report = await verify(cluster.log(None))
+    assert any(f"EVENTS/{changed} was changed" in item.text for item in report.problems)
+    for body, why in (
+        (sealed(encode(item), STRANGER), "which is not admitted"),
+        (encode(item), "no signature"),
+    ):
+        entries[seq] = replace(true, body=body)
+        assert why in await problem_at(cluster, seq)
 
 
 async def test_rights_of_a_newer_program_are_recorded_by_an_operator_only(cluster: Cluster) -> None:
@@ -375,13 +405,28 @@ async def test_a_refused_fact_is_dead_lettered_once_and_never_folded(cluster: Cl
     assert (await read.settings_in_force(system.log))[1] == 0
 
 
+async def test_a_letter_names_the_only_node_that_the_servers_let_write_there(
+    cluster: Cluster,
+) -> None:
+    await cluster.require()
+    system = cluster.system
+    left = ConsumerStopped(node="w1", consumer="selfplay", instance="1", why="test")
+    process = system.process("rater", "c1")
+    process.log.signer = COORDINATOR
+    own = await cluster.write(STRANGER, left)
+    good = await cluster.write(OPERATOR, TickRecorded(minute=1), source="ringrift")
+    async with running(act(process, PROCESSES["rater"].deciders, None)):
+        await until(lambda: process.seq >= good)
+        stored, _ = await system.first(DeadLetterStored)
+    assert stored.seq == own
+    assert stored.reason.endswith("not admitted; only node w1, or a person, may write there")
+
+
 async def test_verification_names_a_fact_that_does_not_count(cluster: Cluster) -> None:
     await cluster.require()
     seq = await cluster.write(STRANGER, finished())
-    report = await verify(cluster.log(None))
-    texts = [str(item) for item in report.problems if item.name == f"EVENTS/{seq}"]
-    assert len(texts) == 1
-    assert f"signed by {STRANGER.key}, which is not admitted" in texts[0]
+    text = await problem_at(cluster, seq)
+    assert f"signed by {STRANGER.key}, which is not admitted" in text
 
 
 @pytest.mark.parametrize("key", [WORKER, None])
