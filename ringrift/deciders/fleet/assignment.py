@@ -11,20 +11,19 @@ vanished keeps no work from the others. One that goes at a known time gets no wo
 kind would not have ended by then. A quarantined node counts neither: it keeps one kind of work, so
 that a probe can end its quarantine, unless an audit quarantined it."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.durations import Durations
-from ringrift.deciders.fleet.placement import Fleet, FleetNode, Kinds
+from ringrift.deciders.fleet.placement import Alike, Fleet, FleetNode, Kinds, Placed
 from ringrift.deciders.kit import Context, Decider, Struct, changed, noted, replace
 from ringrift.events import Settings, facts as f
-from ringrift.events.settings import SchedulingSettings
 
 OWN = "own"
 """provider of a node that names none"""
-TICKET_SECONDS_MIN = 1.0
-"""shorter tickets spend their time on the queue"""
 
 
 class FleetView(Struct, frozen=True, kw_only=True):
@@ -125,9 +124,9 @@ def reserved(state: FleetView, fact: f.NodeReserved | f.ReservationEnded) -> Fle
 
 @DECIDER.evolves
 def seen(state: FleetView, fact: f.NodePresenceChanged) -> FleetView:
-    joined = {name: True for name in state.joined if name != fact.node}
-    if fact.present:
-        joined[fact.node] = True
+    joined = {**state.joined, fact.node: True}
+    if not fact.present:
+        del joined[fact.node]
     nodes = changed(state.nodes, fact.node, present=fact.present)
     return replace(state, nodes=nodes, joined=joined)
 
@@ -220,98 +219,86 @@ def assign(
     if isinstance(fact, f.NodeRegistered) and not state.nodes[fact.node].present:
         # the others do not change, and a thousand are registered before the first is there
         state = replace(state, nodes={fact.node: state.nodes[fact.node]})
-    sick = _quarantined(state, context)
-    fleet, settings = fleet_of(state, context.settings, sick), context.settings.scheduling
-    taken = _preempted(state, fleet, context)
-    trainers = _still_training(state, context)
-    wanted = fleet.assign((*trainers, taken) if taken else trainers, enough(context.settings))
-    wanted |= {name: (kinds, "quarantined: it takes only probes") for name, kinds in sick.items()}
-    wanted |= {name: ((), "quarantined") for name in state.quarantined if name in state.nodes}
-    for name, (kinds, why) in wanted.items():
-        node, current = state.nodes[name], state.nodes[name].assignment
-        if current is not None and current.preempts and node.present and state.waiting:
+    (fleet, others), settings = fleet_of(state, context), context.settings.scheduling
+    taken, trainers = _preempted(state, fleet, context), _still_training(state, context)
+    placed = fleet.assign((*trainers, taken) if taken else trainers, enough(context.settings))
+    wanted: dict[str, tuple[Kinds, str]] = {}
+    for group, names, kinds, why in (*others, *placed):
+        current, seconds = group.node.assignment, group.node.ticket_seconds(settings)
+        if current and current.preempts and group.node.present and state.waiting:
             continue  # until the training runs on it
-        if name == taken:
-            kinds, why = ("training",), "a training has waited for too long"
-        seconds = min(max(node.ticket_seconds(settings), TICKET_SECONDS_MIN), f.VALUE_MAX)
-        same = current is not None and (current.kinds, current.ticket_seconds) == (kinds, seconds)
-        if name == taken or not same:
-            yield f.NodeAssigned(
-                node=name,
-                kinds=kinds,
-                ticket_seconds=seconds,
-                preempts=name == taken,
-                settings_version=context.settings_version,
-                why=why,
-            )
+        if current is None or (current.kinds, current.ticket_seconds) != (kinds, seconds):
+            wanted |= dict.fromkeys(names, (kinds, why))
+    if taken:
+        wanted[taken] = ("training",), "a training has waited for too long"
+    # those that do not count come first
+    left_out = {name for _, names, *_ in others for name in names}
+    for name in sorted(filter(wanted.get, state.nodes), key=lambda name: name not in left_out):
+        kinds, why = wanted[name]
+        yield f.NodeAssigned(
+            node=name,
+            kinds=kinds,
+            ticket_seconds=state.nodes[name].ticket_seconds(settings),
+            preempts=name == taken,
+            settings_version=context.settings_version,
+            why=why,
+        )
 
 
-def fleet_of(state: FleetView, settings: Settings, sick: Mapping[str, Kinds] = {}) -> Fleet:
-    """The fleet as placement needs it, without the nodes that are `sick`."""
-    nodes, scheduling = state.nodes, settings.scheduling
-    sorts = {
-        name: (item.registered.accelerator, item.registered.speed) for name, item in nodes.items()
-    }
-    found = {sort: state.play.slowness(*sort) for sort in set(sorts.values())}
-    allowed = {
-        name: node.allowed(state.minute, scheduling)
-        for name, node in nodes.items()
-        if node.present and name not in sick and name not in state.quarantined
-    }
-    late = {
-        name: kinds
-        for name, left in _seconds_left(state, settings).items()
-        if (kinds := _too_late(state, nodes[name], left, scheduling))
-    }
-    for name in allowed.keys() & late.keys():
-        allowed[name] = tuple(kind for kind in allowed[name] if kind not in late[name])
-    return Fleet(
-        nodes=nodes,
-        allowed=allowed,
-        late=late,
-        reserved={name for name, node in nodes.items() if node.reserved(state.minute)},
-        slowness={name: found[sort] for name, sort in sorts.items()},
-        settings=scheduling,
-        rented=frozenset(state.rented),
-    )
-
-
-def _seconds_left(state: FleetView, settings: Settings) -> dict[str, float]:
-    """The nodes that go at a known time, and how long each still has: what is rented is returned at
-    the deadline."""
-    ends = settings.renting.ends()
-    ends_at = int(ends.timestamp()) // 60 if ends else 0
-    found = {}
+def fleet_of(state: FleetView, context: Context) -> tuple[Fleet, list[Placed]]:
+    """The nodes that count, by sort, and what the others do: absent and quarantined ones."""
+    settings, scheduling = context.settings, context.settings.scheduling
+    marks = dict.fromkeys(state.rented, "rented") | dict.fromkeys(_sick(state, context), "sick")
+    marks |= dict.fromkeys(state.quarantined, "quarantined")
+    names_of = defaultdict[tuple[bytes, str], list[str]](list)
     for name, node in state.nodes.items():
-        at = node.registered.leaves_at_minute or (ends_at if name in state.rented else 0)
-        if at:
-            found[name] = 60.0 * (at - state.minute)
-    return found
+        names_of[node.sort, marks.get(name, "")].append(name)
+    groups, others = list[Alike](), list[Placed]()
+    slowness = cache(state.play.slowness)
+    for (_, mark), names in names_of.items():
+        node = state.nodes[names[0]]
+        allowed, rented = node.allowed(state.minute, scheduling), mark == "rented"
+        late = _too_late(state, node, rented, settings)
+        group = Alike(
+            node=node,
+            names=names,
+            allowed=tuple(kind for kind in allowed if kind not in late),
+            slowness=slowness(node.registered.accelerator, node.registered.speed),
+            reserved=bool(node.reserved(state.minute)),
+            rented=rented,
+            late=late,
+        )
+        if mark == "quarantined" or not node.present:
+            others.append((group, names, (), mark if mark == "quarantined" else "absent"))
+        elif mark == "sick":
+            probe = ("selfplay",) if "selfplay" in allowed else allowed[:1]
+            others.append((group, names, probe, "quarantined: it takes only probes"))
+        else:
+            groups.append(group)
+    return Fleet(groups, scheduling), others
 
 
-def _too_late(
-    state: FleetView, node: FleetNode, left: float, settings: SchedulingSettings
-) -> Kinds:
-    """The kinds of work that most nodes like this one would not end in so many seconds."""
-    sort = node.registered.accelerator, node.registered.speed
+def _too_late(state: FleetView, node: FleetNode, rented: bool, settings: Settings) -> Kinds:
+    """The kinds of work that most nodes like this one would not end before it goes, if that is
+    known: what is rented is returned at the deadline."""
+    ends = settings.renting.ends() if rented else None
+    at = node.registered.leaves_at_minute or (int(ends.timestamp()) // 60 if ends else 0)
+    if not at:
+        return ()
+    sort, left = (node.registered.accelerator, node.registered.speed), 60.0 * (at - state.minute)
     needs: dict[f.WorkKind, float] = {
         "training": state.trainings.longest(*sort),
         "evaluation": state.matches.longest(*sort),
-        "selfplay": node.ticket_seconds(settings),
+        "selfplay": node.ticket_seconds(settings.scheduling),
     }
     return tuple(kind for kind, seconds in needs.items() if seconds > left)
 
 
-def _quarantined(state: FleetView, context: Context) -> dict[str, Kinds]:
-    """The present nodes in quarantine, with the one kind of work that they probe."""
+def _sick(state: FleetView, context: Context) -> list[str]:
+    """The nodes whose breaker is open."""
     oldest = context.time - timedelta(hours=context.settings.operation.breaker_hours)
     targets = {target for target, at in state.broken.items() if at > oldest}
-    found = {}
-    for name, node in state.nodes.items() if targets else ():
-        if node.present and node_target(name) in targets and name not in state.quarantined:
-            allowed = node.allowed(state.minute, context.settings.scheduling)
-            found[name] = ("selfplay",) if "selfplay" in allowed else allowed[:1]
-    return found
+    return [name for name in state.nodes if node_target(name) in targets] if targets else []
 
 
 def enough(settings: Settings) -> int:
@@ -337,13 +324,13 @@ def _preempted(state: FleetView, fleet: Fleet, context: Context) -> str | None:
     just_taken = _taken_within(state, context, settings.preempt_seconds)
     if not late or just_taken or not settings.cost_aware:
         return None
-    able = {name for name, kinds in fleet.allowed.items() if "training" in kinds}
-
-    def worth(name: str) -> tuple[bool, float, str]:
-        item = state.nodes[name].registered
-        return item.ephemeral, item.cost_per_hour * fleet.slowness[name], name
-
-    return min(able.difference(state.trainers), key=worth, default=None)
+    worth = (
+        (group.node.registered.ephemeral, group.cost, name)
+        for group in fleet.groups
+        for name in group.names
+        if "training" in group.allowed and name not in state.trainers
+    )
+    return min(worth, default=(False, 0.0, None))[-1]
 
 
 def _taken_within(state: FleetView, context: Context, seconds: float) -> bool:

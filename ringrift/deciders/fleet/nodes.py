@@ -51,8 +51,9 @@ class Nodes(Struct, frozen=True, kw_only=True):
 
     def having(self, name: str, node: Node | None) -> Nodes:
         """With this node, or without one of this name."""
-        nodes = {one: known for one, known in self.nodes.items() if one != name}
-        watched = {one: True for one in self.watched if one != name}
+        nodes, watched = {**self.nodes}, {**self.watched}
+        nodes.pop(name, None)
+        watched.pop(name, None)
         if node is not None:
             nodes[name] = node
             if node.standing != "lost" and not (node.standing == "present" and node.announced):

@@ -8,22 +8,28 @@
 
 Speeds are estimates, so every threshold has a hysteresis."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import nsmallest
+from itertools import groupby, islice
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.json import encode
+from msgspec.structs import asdict, replace
 
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings
 
 Kinds = tuple[f.WorkKind, ...]
 STANDBY: Kinds = ()
+TICKET_SECONDS_MIN = 1.0
+"""shorter tickets spend their time on the queue"""
 HYSTERESIS = 0.85
 """factor on the cost of a node that trains, and on the threshold of a node on stand-by"""
 
 
-class FleetNode(Struct, frozen=True, kw_only=True):
+class FleetNode(Struct, frozen=True, kw_only=True, dict=True):
     """A node of the fleet, whether it is present, and its newest assignment."""
 
     registered: f.NodeRegistered
@@ -33,6 +39,12 @@ class FleetNode(Struct, frozen=True, kw_only=True):
     by_operator: bool = False
     present: bool = False
     assignment: f.NodeAssigned | None = None
+
+    @cached_property
+    def sort(self) -> bytes:
+        """Equal for nodes that differ in nothing that decides their work but their names."""
+        now = (given := self.assignment) and (given.kinds, given.ticket_seconds, given.preempts)
+        return encode((replace(self.registered, node=""), self.present, now))
 
     def reserved(self, minute: int) -> Kinds:
         """The kinds of work that it is reserved for at this minute."""
@@ -52,102 +64,127 @@ class FleetNode(Struct, frozen=True, kw_only=True):
     def ticket_seconds(self, settings: SchedulingSettings) -> float:
         """Intended duration of a ticket."""
         ephemeral = self.registered.ephemeral
-        return settings.ticket_seconds_ephemeral if ephemeral else settings.ticket_seconds
+        seconds = settings.ticket_seconds_ephemeral if ephemeral else settings.ticket_seconds
+        return min(max(seconds, TICKET_SECONDS_MIN), f.VALUE_MAX)
 
     def does(self, kind: f.WorkKind) -> bool:
         """Whether its newest assignment has this kind."""
         return self.assignment is not None and kind in self.assignment.kinds
 
 
+class Alike(Struct, frozen=True, kw_only=True, eq=False):
+    """Present nodes of one sort, the kinds of work that they may do, and the time of a game on one
+    relative to the fleet's."""
+
+    node: FleetNode
+    """one of them"""
+    names: list[str]
+    allowed: Kinds
+    slowness: float
+    reserved: bool = False
+    rented: bool = False
+    late: Kinds = ()
+    """the kinds of work that would not end before such a node goes"""
+
+    @property
+    def cost(self) -> float:
+        """Of a game on one of them, relative to the others."""
+        return self.node.registered.cost_per_hour * self.slowness
+
+
+Placed = tuple[Alike, list[str], Kinds, str]
+"""a group, those of its nodes that get these kinds, and the reason"""
+
+
 @dataclass(frozen=True)
 class Fleet:
-    """The nodes by name, the kinds that the present ones may do, those that are reserved, and the
-    time of a game on each node relative to the fleet's."""
+    """The nodes that count, by sort: placing them takes as long as there are sorts, not nodes."""
 
-    nodes: dict[str, FleetNode]
-    allowed: dict[str, Kinds]
-    reserved: set[str]
-    slowness: dict[str, float]
+    groups: list[Alike]
     settings: SchedulingSettings
-    rented: frozenset[str] = frozenset()
-    late: Mapping[str, Kinds] = field(default_factory=dict)
-    """the kinds of work that would not end before a node goes"""
 
-    def assign(self, before: tuple[str, ...], trainers_min: int) -> dict[str, tuple[Kinds, str]]:
+    def assign(self, before: tuple[str, ...], trainers_min: int) -> Iterator[Placed]:
         """Kinds of every node and the reason; nodes in `before` go on training if they may."""
-        found = {name: (STANDBY, "absent") for name in self.nodes if name not in self.allowed}
         if not self.settings.cost_aware:
-            return found | {name: (kinds, "all it may do") for name, kinds in self.allowed.items()}
-        training = self.trainers(before, trainers_min)
-        dear, slow = self.dear(training), self.slow()
-        for name, kinds in self.allowed.items():
-            if name in dear:
-                found[name] = STANDBY, dear[name]
-            else:
-                found[name] = self._kinds(name, kinds, name in training, name in slow)
-        return found
-
-    def _kinds(self, name: str, allowed: Kinds, trains: bool, slow: bool) -> tuple[Kinds, str]:
-        left_out = {"evaluation" if slow else "", "" if trains else "training"}
-        kinds = tuple(kind for kind in allowed if kind not in left_out)
-        if trains:
-            return kinds, "trains first"
-        if slow:
-            return kinds, "plays; matches would take too long"
-        item = self.nodes[name].registered
-        if late := self.late.get(name):
-            return kinds, f"goes too soon for {' and '.join(late)}"
-        if not allowed:
-            return kinds, f"{item.vram_gib:g} GiB of VRAM are too little for its work"
-        return kinds, "plays" if kinds else f"may only train; enough {item.accelerator} nodes do"
+            yield from ((one, one.names, one.allowed, "all it may do") for one in self.groups)
+            return
+        training, slow, mean = self.trainers(before, trainers_min), self.slow(), self._mean_cost()
+        for group in self.groups:
+            trains, others = training.intersection(group.names), group.names
+            if trains:
+                yield group, [*trains], *_kinds(group, True, group in slow)
+                others = [name for name in others if name not in trains]
+            if others:
+                dear = self._dear(group, mean)
+                yield group, others, *(dear or _kinds(group, False, group in slow))
 
     def trainers(self, before: tuple[str, ...], trainers_min: int) -> set[str]:
         """Nodes that train: those that may do nothing else, then the best of the others.
 
         As many as before, at least `trainers_min`. Better is not ephemeral, not slow, cheap (a node
         that trains already by a margin), then by name."""
-        able = [name for name, kinds in self.allowed.items() if "training" in kinds]
-        kept = {name for name in before if name in able}
-        only = {name for name in able if self.allowed[name] == ("training",)}
-        wanted = max(trainers_min, len(kept | only))
+        able = [group for group in self.groups if "training" in group.allowed]
+        kept = {group: set(before).intersection(group.names) for group in able}
+        only = {name for one in able if one.allowed == ("training",) for name in one.names}
+        wanted = max(trainers_min, len(only.union(*kept.values()))) - len(only)
+        rest = sorted((one for one in able if one.allowed != ("training",)), key=self._worth)
+        # the margin keeps nodes of nearly equal cost from taking turns
+        best = [(*self._worth(one, HYSTERESIS), name) for one in rest for name in kept[one]]
+        others = (
+            (*worth, name)
+            for worth, equal in groupby(rest, key=self._worth)
+            for name in sorted(n for one in equal for n in one.names if n not in kept[one])
+        )
+        best += islice(others, wanted)
+        return only | {item[-1] for item in nsmallest(wanted, best)}
 
-        def worth(name: str) -> tuple[bool, bool, float, str]:
-            # the margin keeps nodes of nearly equal cost from taking turns
-            item, margin = self.nodes[name].registered, HYSTERESIS if name in kept else 1.0
-            slow = self.slowness[name] * margin > self.settings.trainer_slowness_max
-            return item.ephemeral, slow, item.cost_per_hour * self.slowness[name] * margin, name
+    def _worth(self, group: Alike, margin: float = 1.0) -> tuple[bool, bool, float]:
+        slow = group.slowness * margin > self.settings.trainer_slowness_max
+        return group.node.registered.ephemeral, slow, group.cost * margin
 
-        return only | set(sorted(set(able) - only, key=worth)[: max(0, wanted - len(only))])
-
-    def slow(self) -> set[str]:
+    def slow(self) -> set[Alike]:
         """Nodes that should play only; empty if no node would be left to evaluate."""
-        able = {name for name, kinds in self.allowed.items() if "evaluation" in kinds}
-        slow = {name for name in able if self._too_slow(name)}
+        able = {group for group in self.groups if "evaluation" in group.allowed}
+        slow = {group for group in able if self._too_slow(group)}
         if not able > slow:
             return set()
-        playing = {name for name in slow if "selfplay" in self.allowed[name]}
-        return {name for name in playing if name not in self.reserved}
+        return {group for group in slow if "selfplay" in group.allowed and not group.reserved}
 
-    def _too_slow(self, name: str) -> bool:
-        node = self.nodes[name]
-        only_plays = node.does("selfplay") and not node.does("evaluation")
+    def _too_slow(self, group: Alike) -> bool:
+        only_plays = group.node.does("selfplay") and not group.node.does("evaluation")
         margin = HYSTERESIS if only_plays else 1.0
-        return self.slowness[name] > self.settings.evaluator_slowness_max * margin
+        return group.slowness > self.settings.evaluator_slowness_max * margin
 
-    def dear(self, training: set[str]) -> dict[str, str]:
-        """Nodes on which a game costs too much, and why; none that is free, trains, is reserved or
-        rented."""
-        play = [name for name, kinds in self.allowed.items() if "selfplay" in kinds]
-        if not play:
-            return {}
-        cost = {name: self.nodes[name].registered.cost_per_hour for name in play}
-        mean = sum(cost.values()) / sum(1.0 / self.slowness[name] for name in play)
-        found = {}
-        for name in play:
-            current = self.nodes[name].assignment
-            margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
-            ratio = cost[name] * self.slowness[name] / mean if mean else 0.0
-            too_dear = ratio > self.settings.cost_ratio_max * margin
-            if too_dear and name not in training | self.reserved | self.rented:
-                found[name] = f"a game costs {ratio:.1f} times the fleet's mean"
-        return found
+    def _mean_cost(self) -> float:
+        """Cost of a game on the nodes that may play."""
+        play = [group for group in self.groups if "selfplay" in group.allowed]
+        cost = sum(group.node.registered.cost_per_hour * len(group.names) for group in play)
+        games = sum(len(group.names) / group.slowness for group in play)
+        return cost / games if games else 0.0
+
+    def _dear(self, group: Alike, mean: float) -> tuple[Kinds, str] | None:
+        """Stand-by for nodes on which a game costs too much, and why; for none that is free,
+        reserved or rented."""
+        if "selfplay" not in group.allowed or group.reserved or group.rented or not mean:
+            return None
+        current = group.node.assignment
+        margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
+        ratio = group.cost / mean
+        if ratio <= self.settings.cost_ratio_max * margin:
+            return None
+        return STANDBY, f"a game costs {ratio:.1f} times the fleet's mean"
+
+
+def _kinds(group: Alike, trains: bool, slow: bool) -> tuple[Kinds, str]:
+    left_out = {"evaluation" if slow else "", "" if trains else "training"}
+    kinds = tuple(kind for kind in group.allowed if kind not in left_out)
+    if trains:
+        return kinds, "trains first"
+    if slow:
+        return kinds, "plays; matches would take too long"
+    item = group.node.registered
+    if group.late:
+        return kinds, f"goes too soon for {' and '.join(group.late)}"
+    if not group.allowed:
+        return kinds, f"{item.vram_gib:g} GiB of VRAM are too little for its work"
+    return kinds, "plays" if kinds else f"may only train; enough {item.accelerator} nodes do"
