@@ -1,11 +1,11 @@
-"""`ringrift certificate verify`, which needs no server, no log and no numerics."""
+"""`ringrift certificate verify` and `proof verify`, which need no server, log or numerics."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from ringrift.trust import certificate
+from ringrift.trust import certificate, proof
 
 Needed = Annotated[bool, Parameter(negative="")]
 
@@ -24,3 +24,18 @@ def verify(file: Path, /, *, keys: Path, attested: Needed = False) -> int:
     finding = certificate.verify(certificate.read(file.read_bytes()), trusted)
     print("\n".join(finding.lines))
     return 0 if finding.vouched and (finding.attested or not attested) else 1
+
+
+def verify_proof(file: Path, /, *, keys: Path) -> int:
+    """Check a proof offline, and say in words what it proves.
+
+    The exit status is 1 if it does not hold, or if no key that you trust signed its root.
+
+    Args:
+        file: What `ringrift proof inclusion` or `ringrift proof consistency` wrote.
+        keys: The public keys that you trust, as `ringrift node list --json` prints them.
+    """
+    trusted = certificate.read_keys(keys.read_bytes())
+    vouched, lines = proof.verify(proof.read(file.read_bytes()), trusted)
+    print("\n".join(lines))
+    return 0 if vouched else 1

@@ -63,6 +63,9 @@ COMMANDS = {
         "certificate show": "certificates:show_certificate",
         "certificate export": "certificates:export",
         "certificate verify": "certificate_check:verify",
+        "proof inclusion": "certificates:inclusion",
+        "proof consistency": "certificates:consistency",
+        "proof verify": "certificate_check:verify_proof",
     },
     "Play and measure": {
         "play": "play:play",
@@ -159,6 +162,7 @@ FAMILIES = {
     "experiment": "Try other settings of training against the present ones, side by side.",
     "export": "Write the log in the formats of other programs.",
     "certificate": "Show why a network was promoted, to people without the log too.",
+    "proof": "Show that the log has an event, or only grew, to people without the log too.",
     "game": "Look at a game, and play it again.",
     "replay": "Rebuild a projection from the log alone.",
     "model": "Look at networks, derive new ones, and decide which is current.",

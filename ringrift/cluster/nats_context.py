@@ -109,13 +109,11 @@ def path_of(name: str) -> Path:
 
 
 def write(name: str, context: NatsContext) -> Path:
-    """Write a context, readable by its owner only, and return its file. Raises CommandError."""
+    """Write a context, readable by its owner only, and return its file. Raises CommandError,
+    OSError."""
     path = path_of(name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_secret(path, msgspec.json.format(msgspec.json.encode(context), indent=2).decode())
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_secret(path, msgspec.json.format(msgspec.json.encode(context), indent=2).decode())
     return path
 
 

@@ -20,6 +20,7 @@ from ringrift.events.facts import (
     PromotionDisputed,
     RegressionDetected,
     SettingsChanged,
+    TreeHeadRecorded,
 )
 from ringrift.events.merkle import Tree, includes
 from ringrift.events.sealing import seal_of
@@ -39,6 +40,7 @@ from ringrift.trust.certificate import (
     signatures_needed,
 )
 from ringrift.trust.heads import HeadWriter, leaf_of, leaves
+from ringrift.trust.proof import FORMAT as PROOF_FORMAT, STATEMENTS, Proof
 
 EVIDENCE = (
     *(ModelRegistered, ModelAdopted, EvaluationRequested, EvaluationScored),
@@ -160,6 +162,37 @@ async def certify(log: Log, prefix: str) -> Certificate:
         root=tree.root(size).hex(),
         events=tuple(events),
         attestations=tuple([await _stored(log, seq) for seq in after]),
+    )
+
+
+async def prove(log: Log, *, seq: int = 0, old: int = 0, size: int | None = None) -> Proof:
+    """Prove that message `seq` is among the first `size`, or that the first `old` are, by default
+    those under the newest tree head. Raises CommandError."""
+    if size is None:
+        head = await read.latest(log, TreeHeadRecorded)
+        size = head.event.size if head else 0
+    tail = await log.tail(EVENTS)
+    if not 0 < (seq or old) <= size <= tail:
+        why = f"EVENTS has {tail:,}, and the tree {size:,}; heads follow within a minute"
+        raise CommandError(f"no proof about message {seq or old}: {why}")
+    tree = Tree([leaf async for leaf, _ in leaves(log, 0, size)])
+    said = read.facts(log, TreeHeadRecorded, PromotionAttested, after=old or size)
+    sizes, fields = {old, size} - {0}, STATEMENTS.values()
+    about = [
+        its.seq
+        async for fact, its in said
+        if sizes.intersection(getattr(fact, field, 0) for field in fields)
+    ]
+    path = tree.consistency(old, size) if old else []
+    return Proof(
+        format=PROOF_FORMAT,
+        size=size,
+        root=tree.root(size).hex(),
+        event=await _stored(log, seq, tree, size) if seq else None,
+        old=old,
+        old_root=tree.root(old).hex() if old else "",
+        path=tuple(item.hex() for item in path),
+        statements=tuple([await _stored(log, seq) for seq in about]),
     )
 
 

@@ -240,6 +240,6 @@ def _attestation(signed: set[str], nodes: set[str], needed: int, attested: bool)
     return f"unattested: {count} derived the decision again; {least}"
 
 
-def encoded(certificate: Certificate) -> bytes:
-    """The bytes of a certificate."""
+def encoded(certificate: Struct) -> bytes:
+    """The bytes of a certificate, or of a proof."""
     return msgspec.json.format(msgspec.json.encode(certificate), indent=1) + b"\n"

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ringrift.cli.main import main
+
 
 def test_why(run: Any, system: Any, tmp_path: Path) -> None:
     picture = tmp_path / "why.svg"
@@ -94,3 +96,25 @@ def test_whatif(run: Any, tmp_path: Path) -> None:
     assert "unknown setting" in run.err
     run("whatif", "nonsense", status=1)
     assert "no decider is called 'nonsense'" in run.err
+
+
+def test_proofs_of_a_log_without_tree_heads_hold_and_are_vouched_for_by_nobody(
+    run: Any, system: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, keys = tmp_path / "proof.json", tmp_path / "keys.json"
+    keys.write_text(json.dumps(run.json("node", "list")))
+    seq = system.seqs["scored1"]
+    written = run.json("proof", "inclusion", f"EVENTS/{seq}", str(found), "--size", f"{seq + 1}")
+    assert written["size"] == seq + 1
+    assert main(["proof", "verify", str(found), "--keys", str(keys)]) == 1
+    shown = capsys.readouterr().out
+    assert f"EVENTS/{seq}, ringrift.EvaluationScored" in shown
+    assert f"{written['root']}, signed by no key that you trust" in shown
+    run("proof", "consistency", "3", str(found), "--size", str(seq))
+    assert main(["proof", "verify", str(found), "--keys", str(keys)]) == 1
+    shown = capsys.readouterr().out
+    assert f"the first 3 of {seq} messages are the same" in shown
+    run("proof", "inclusion", "EVENTS/1", str(found), status=1)
+    assert "heads follow within a minute" in run.err
+    run("proof", "inclusion", "GAMES/1", str(found), status=1)
+    assert "'GAMES/1' is no position such as EVENTS/17" in run.err
