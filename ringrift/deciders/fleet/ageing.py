@@ -1,5 +1,6 @@
-"""Which requests have waited for too long? Those whose tickets are unfinished after four hours, by
-recorded ticks, get priority (requirement G14.16).
+"""Which requests have waited for too long? Those of whose tickets none was done for four hours, by
+recorded ticks, get priority (requirement G14.16). One that is worked off by its share does not: a
+generation of a large board takes longer, and in front of all others it took the whole fleet.
 
 This is decided once per request: the dispatcher puts its remaining tickets on the queue again, in
 front. A ticket that is done twice has one outcome."""
@@ -13,7 +14,8 @@ from ringrift.events.tickets import kind_of, request_of, tickets_of
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """An unfinished request: when it was made, how many tickets it has, and which are done."""
+    """An unfinished request: since when none of its tickets was done, how many it has, and which
+    are done."""
 
     config: str
     kind: f.WorkKind
@@ -56,7 +58,9 @@ def requested(
 
 
 @DECIDER.evolves
-def done(state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded) -> Ageing:
+def done(
+    state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded, context: Context
+) -> Ageing:
     name = request_of(fact.ticket)
     item = state.waiting.get(name)
     if item is None or fact.ticket in item.done:
@@ -64,7 +68,7 @@ def done(state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.Evaluatio
     waiting = {**state.waiting}
     del waiting[name]
     if len(item.done) + 1 < item.tickets:
-        waiting[name] = replace(item, done=(*item.done, fact.ticket))
+        waiting[name] = replace(item, since=context.time, done=(*item.done, fact.ticket))
     return Ageing(waiting=waiting)
 
 
@@ -80,8 +84,7 @@ def escalate(state: Ageing, fact: f.TickRecorded, context: Context) -> Iterator[
     limit = context.settings.scheduling.ageing_seconds
     for name, item in state.waiting.items():
         waited = (context.time - item.since).total_seconds()
-        paused = context.pauses.stops(item.config, item.kind)
-        if not item.aged and waited >= limit and not paused:
+        if not (item.aged or waited < limit or context.pauses.stops(item.config, item.kind)):
             yield f.WorkEscalated(
                 **context.basis(item.config),
                 kind=item.kind,

@@ -97,6 +97,13 @@ def test_a_finished_request_does_not_age(old):
     old.after(hours=5).when(TickRecorded(minute=2)).then()
 
 
+def test_a_request_that_is_worked_off_is_not_moved_to_the_front(old):
+    old.given(plan(games=144)).after(hours=3).given(played("selfplay-events-2-0"))
+    old.after(hours=2).when(TickRecorded(minute=1)).then()
+    (fact,) = old.after(hours=2).when(TickRecorded(minute=2)).then(WorkEscalated)
+    assert 4.0 <= fact.waited_seconds / 3600.0 < 4.1
+
+
 def test_a_paused_request_waits_from_the_end_of_the_pause(old):
     old.given(plan(), PipelinePaused(scope="all", why="w"))
     old.after(hours=9).when(TickRecorded(minute=1)).then()
