@@ -66,8 +66,7 @@ class Durations(Struct, frozen=True, kw_only=True):
         slow, found = self.slowness(accelerator, speed), 0.0
         for config, fleet in self.configs.items():
             here = self.pairs.get(f"{config} {accelerator}", Spread())
-            known = here.count >= PRIOR_COUNT
-            found = max(found, here.careful if known else fleet.careful * slow)
+            found = max(found, here.careful if here.count >= PRIOR_COUNT else fleet.careful * slow)
         return found
 
     def slowness(self, accelerator: str, speed: float) -> float:

@@ -42,16 +42,17 @@ TICKET_SECONDS_MAX = 6 * 3600.0
 """of a finished ticket: a worker that claims more must not keep its config from work"""
 ANY_NODE = ""
 OVERDUE_SECONDS, OVERDUE_FACTOR = 120.0, 4.0
-"""after this time and this many times the longest prediction, an offered ticket is counted no more:
-it failed and waits to be tried again, or its workers are gone"""
+"""after this time and this many times the longest prediction, the mean and a standard deviation, an
+offered ticket is counted no more: it failed and waits to be tried again, or its workers are gone.
+The slowest nodes take several times as long as the mean one"""
 
 Line = tuple[str, int]
 """kind and priority"""
 
 
 class Offered(Struct, frozen=True):
-    """A ticket on the queue or in work: its predicted seconds, and when it was offered, in seconds
-    since 1970."""
+    """A ticket on the queue or in work: the seconds that most tickets like it stay below, and when
+    it was offered, in seconds since 1970."""
 
     line: Line
     seconds: float
@@ -115,7 +116,8 @@ class Order:
         """Note that a ticket is on the queue, even if it is not its turn."""
         line = _line(ticket)
         self._lines[line].leave(config_of(ticket), ticket.ticket)
-        seconds = self._predicted(ticket)
+        known = self._seconds.get((kind_of(ticket), config_of(ticket)))
+        seconds = _units(ticket) * known.careful if known else self._predicted(ticket)
         self.offered.setdefault(ticket.ticket, Offered(line, seconds, now))
         self._counted[line].add(ticket.ticket)
 

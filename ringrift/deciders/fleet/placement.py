@@ -22,7 +22,6 @@ from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings
 
 Kinds = tuple[f.WorkKind, ...]
-STANDBY: Kinds = ()
 TICKET_SECONDS_MIN = 1.0
 """shorter tickets spend their time on the queue"""
 HYSTERESIS = 0.85
@@ -168,11 +167,11 @@ class Fleet:
         if "selfplay" not in group.allowed or group.reserved or group.rented or not mean:
             return None
         current = group.node.assignment
-        margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
+        margin = HYSTERESIS if current is not None and not current.kinds else 1.0
         ratio = group.cost / mean
         if ratio <= self.settings.cost_ratio_max * margin:
             return None
-        return STANDBY, f"a game costs {ratio:.1f} times the fleet's mean"
+        return (), f"a game costs {ratio:.1f} times the fleet's mean"
 
 
 def _kinds(group: Alike, trains: bool, slow: bool) -> tuple[Kinds, str]:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import inf
+from math import inf, sqrt
 
-from ringrift.deciders.fleet.durations import Durations
+from ringrift.deciders.fleet.durations import Durations, Spread
 from ringrift.deciders.fleet.offers import PRICE_MIN, Offer
 from ringrift.deciders.kit import Context, Struct
 from ringrift.events.settings import RentingSettings
@@ -72,8 +72,8 @@ class Renting(Struct, frozen=True, kw_only=True):
     """newest generation with a verdict, by config"""
     speed_seconds: float = 0.0
     """work since the last verdict: seconds of nodes times their speed"""
-    per_verdict: float = 0.0
-    """such seconds that a verdict takes; 0 before the first"""
+    per_verdict: Spread = Spread()
+    """such seconds that a verdict takes"""
     others: int = 0
     """nodes with workers that are not rented"""
     elo_per_cost: dict[str, float] = {}
@@ -132,12 +132,14 @@ def verdicts_left(state: Renting, context: Context) -> int:
 
 
 def needed(state: Renting, context: Context) -> float | None:
-    """Speed of all nodes that keeps the deadline; None without one, or before the first verdict."""
-    ends = context.settings.renting.ends()
-    if ends is None or not context.settings.generations or not state.per_verdict:
+    """Speed of all nodes that most likely keeps the deadline; None without one, or before the first
+    verdict."""
+    settings, verdict = context.settings.renting, state.per_verdict
+    ends, left = settings.ends(), verdicts_left(state, context)
+    if ends is None or not context.settings.generations or not verdict.mean:
         return None
-    seconds = (ends - context.time).total_seconds()
-    return verdicts_left(state, context) * state.per_verdict / max(seconds, 60.0)
+    spare = settings.deadline_sigmas * sqrt(left * verdict.variance)
+    return (left * verdict.mean + spare) / max((ends - context.time).total_seconds(), 60.0)
 
 
 def leaving(state: Renting, offers: dict[str, Offer], context: Context) -> dict[str, str]:

@@ -42,9 +42,6 @@ IDLE_SHARE = 0.01
 """of the cores; a node that works less is idle"""
 IDLE_WEIGHT = 0.3
 """of the newest sample in the share of cores that wait for tickets: the last minutes count"""
-VERDICT_WEIGHT = 0.2
-"""of the newest verdict in the work that one takes"""
-
 
 DECIDER = Decider("renting", Renting)
 
@@ -163,8 +160,7 @@ def sampled(state: Renting, fact: f.UtilisationSampled, context: Context) -> Ren
 def judged(state: Renting, fact: f.ModelPromoted | f.PromotionRejected) -> Renting:
     if fact.generation <= state.judged.get(fact.config, 0):
         return state
-    work, known = state.speed_seconds, state.per_verdict
-    after = known + VERDICT_WEIGHT * (work - known) if known else work
+    after = state.per_verdict.after(state.speed_seconds)
     newest = {**state.judged, fact.config: fact.generation}
     return replace(state, judged=newest, per_verdict=after, speed_seconds=0.0)
 

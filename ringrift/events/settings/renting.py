@@ -42,6 +42,9 @@ class RentingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     deadline: Moment = ""
     """time by which the wanted `generations` should be judged: no more is rented than that takes,
     and everything is returned then; empty: as much as the budget allows"""
+    deadline_sigmas: kinds.NonNegativeFloat = 1.0
+    """standard deviations that are added to the mean of the work that is left: with 1 the deadline
+    is kept five times in six, if verdicts differ as those before"""
     elo_per_cost_min: kinds.NonNegativeFloat = 0.0
     """Elo per currency unit that the best config must gain by its last measurement
     (`EfficiencyMeasured`); less, and what is rented is returned; 0: no limit"""
