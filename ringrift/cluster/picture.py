@@ -10,12 +10,12 @@ from typing import Literal
 
 from rich.text import Text
 
-from ringrift.cluster.screen import WIDE, score_text
+from ringrift.cluster.screen import WIDE, score_text, verdict_of
 from ringrift.cluster.terminal import clock
 from ringrift.events import Recorded
 from ringrift.insight.describe import fields_line, one_line, plural, short
 from ringrift.insight.elo import elo_text
-from ringrift.insight.generations import ConfigView, Generation, verdict_of
+from ringrift.insight.generations import ConfigView, Generation
 from ringrift.insight.live import Live
 from ringrift.insight.needs import Need, needs
 from ringrift.insight.running import Match

@@ -9,7 +9,7 @@ from rich.table import Table
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import table
 from ringrift.insight.elo import elo_label, elo_text, unrated_note
-from ringrift.insight.generations import ConfigView, verdict_of
+from ringrift.insight.generations import ConfigView, Generation
 from ringrift.insight.scores import Score
 from ringrift.log.presence import Heartbeat
 
@@ -52,6 +52,18 @@ def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
         rows.append((beat.consumer, beat.node, beat.doing, lag, beat.errors or None, beat.health))
     columns = ("consumer", "node", "doing", ">lag", ">errors", "health")
     return table(columns, rows, "consumers")
+
+
+def verdict_of(view: ConfigView, row: Generation) -> str:
+    """Return the verdict on a network with its reason, or what it waits for."""
+    if row.promoted is not None:
+        verdict = "promoted" if row.promoted else "rejected"
+        return f"{verdict}{', tainted' if row.tainted else ''}: {row.why}"
+    if row.evaluation_failed:
+        return "evaluation failed"
+    if row.model:
+        return "in evaluation" if row.evaluating else "waits for an evaluator"
+    return "training failed" if view.training_failed == row.number else "in training"
 
 
 def score_text(score: Score | None, width: int) -> str:

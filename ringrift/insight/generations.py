@@ -33,6 +33,8 @@ class Generation:
     parameters: int = 0
     scores: dict[str, Score] = field(default_factory=dict)
     """By purpose: promotion, random, heuristic."""
+    evaluating: bool = False
+    """Whether a match of it has begun."""
     evaluation_failed: bool = False
     """Whether its newest evaluation failed."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -54,8 +56,8 @@ class ConfigView:
 
     config: str
     generations: MutableMapping[int, Generation] = field(default_factory=dict)
-    unjudged: set[int] = field(default_factory=set)
-    """Generations with a network and without a verdict."""
+    unjudged: dict[int, datetime] = field(default_factory=dict)
+    """Generations with a network and without a verdict, and since when."""
     judged: int = 0
     """Number of the newest generation with a verdict, 0 if none."""
     games: int = 0
@@ -77,7 +79,8 @@ class ConfigView:
     """Games to play: those that a generation waits for, those that are played meanwhile."""
     training_now: int | None = None
     """Generation whose network is being trained, or is to be."""
-    training_started: bool = False
+    training_wanted: datetime | None = None
+    """Since when it waits for a trainer."""
     delayed: tuple[facts.TrainingDelayed, datetime] | None = None
     """What a due training waits for, and since when."""
     awaited: str | None = None
@@ -101,8 +104,10 @@ class ConfigView:
         """The step of the loop that the config is in, or what it waits for."""
         ahead = ", playing ahead" if self.left["ahead"] > 0 else ""
         if self.training_now is not None:
-            step = "training" if self.training_started else "waiting for a trainer for"
-            return f"{step} generation {self.training_now}{ahead}"
+            if self.training_wanted is None:
+                return f"training generation {self.training_now}{ahead}"
+            generation = f"generation {self.training_now} {_since(self.training_wanted)}"
+            return f"waiting for a trainer for {generation}{ahead}"
         newest = max(self.unjudged, default=-1)
         if self.left["own"] > 0 and newest <= (self.playing or 0) and not self.delayed:
             return f"playing generation {self.playing}"
@@ -114,9 +119,12 @@ class ConfigView:
             fact, since = self.delayed
             longest = "" if fact.seconds_max is None else f", at most {fact.seconds_max:.0f} s"
             what = f"training with {', '.join(fact.others)}" if fact.others else fact.reason
-            return f"waiting for {what} since {since:%H:%M:%S} UTC{longest}{ahead}"
+            return f"waiting for {what} {_since(since)}{longest}{ahead}"
         if self.unjudged:
-            return f"evaluating generation {newest}{ahead}"
+            if any(self.generations[number].evaluating for number in self.unjudged):
+                return f"evaluating generation {newest}{ahead}"
+            generation = f"generation {newest} {_since(self.unjudged[newest])}"
+            return f"waiting for an evaluator for {generation}{ahead}"
         if self.games:
             return f"waiting for shards of generation {self.playing}"
         return f"waiting for the first network of {self.awaited}" if self.awaited else "starting"
@@ -125,11 +133,11 @@ class ConfigView:
         """Return the row of a generation, created if missing; it may be changed."""
         return self.generations.setdefault(number, Generation(number=number))
 
-    def _trained(self, number: int, model: str) -> Generation:
+    def _trained(self, number: int, model: str, time: datetime) -> Generation:
         row = self.generation(number)
         row.model = row.model if row.promoted else model
         if row.promoted is None:
-            self.unjudged.add(number)
+            self.unjudged.setdefault(number, time)
         return row
 
     def rating(self, prefix: str) -> facts.Rating | None:
@@ -166,35 +174,37 @@ class ConfigView:
                 row = self.generation(event.generation)
                 row.games, row.samples = self.games, event.samples
                 self.training_now, self.training_failed = event.generation, None
-                self.training_started, self.delayed = False, None
+                self.training_wanted, self.delayed = time, None
             case facts.TrainingDelayed():
                 self.delayed = event, time
             case facts.TrainingStarted() | facts.TrainingCheckpointed():
-                self.training_started = True
+                self.training_wanted = None
             case facts.TrainingProgressed():
                 self.generation(event.generation)
-                self.training, self.training_started = event, True
+                self.training, self.training_wanted = event, None
             case facts.TrainingFinished():
-                row = self._trained(event.generation, event.model)
+                row = self._trained(event.generation, event.model, time)
                 row.steps, row.loss = event.steps, event.loss
                 row.validation_loss = event.validation_loss
                 self.training = self.training_now = self.training_failed = None
             case facts.TrainingFailed() | facts.TrainingTimedOut():
                 self.training = self.training_now = None
                 self.training_failed = event.generation
+            case facts.EvaluationStarted() if event.purpose not in facts.MEASURING:
+                self.generation(event.generation).evaluating = True
             case facts.EvaluationFailed():
                 row = self.generation(event.generation)
                 row.evaluation_failed = True
                 row.failures[event.purpose] = row.failures.get(event.purpose, 0) + 1
             case facts.ModelRegistered() | facts.ModelAdopted():
-                self._trained(event.generation, event.model).parameters = event.parameters
+                self._trained(event.generation, event.model, time).parameters = event.parameters
             case facts.ModelPromoted() | facts.PromotionRejected():
                 promoted = isinstance(event, facts.ModelPromoted)
                 row = self.generation(event.generation)
                 if promoted or not row.promoted:  # else the other network of an experiment was
                     row.promoted, row.why, row.judged_at = promoted, event.why, time
                     row.model = event.model
-                self.unjudged.discard(event.generation)
+                self.unjudged.pop(event.generation, None)
                 self.judged = max(self.judged, event.generation)
                 self.current = event.current
             case facts.ModelRolledBack():
@@ -224,16 +234,8 @@ class ConfigView:
         )
 
 
-def verdict_of(view: ConfigView, row: Generation) -> str:
-    """Return the verdict on a network with its reason, or what it waits for."""
-    if row.promoted is not None:
-        verdict = "promoted" if row.promoted else "rejected"
-        return f"{verdict}{', tainted' if row.tainted else ''}: {row.why}"
-    if row.evaluation_failed:
-        return "evaluation failed"
-    if row.model:
-        return "in evaluation"
-    return "training failed" if view.training_failed == row.number else "in training"
+def _since(time: datetime) -> str:
+    return f"since {time:%H:%M:%S} UTC"
 
 
 @dataclass(kw_only=True)
@@ -326,7 +328,7 @@ class LoopView:
         if event.candidate_model:
             view.names[event.candidate_model] = event.candidate
         row = view.generation(event.generation)
-        row.evaluation_failed = False
+        row.evaluating, row.evaluation_failed = True, False
         row.scores.setdefault(event.purpose, Score()).add(event)
 
     def _retract(self, event: facts.GamesRetracted) -> None:

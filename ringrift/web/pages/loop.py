@@ -116,7 +116,8 @@ def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | Non
         more = f"loss {now.loss:.3f}, {speed:,.0f} samples a second"
         return Stage(name, "training", "step", now.step, now.steps, more, left)
     if item.training_now is not None:
-        return Stage(f"Training generation {item.training_now}", "training")
+        name = item.doing[0].upper() + item.doing[1:]
+        return Stage(name, "waiting" if item.training_wanted else "training")
     if pace.finished < pace.planned:
         done = pace.finished + (view.in_hand(item.config) if view else 0)
         hourly = view.games_an_hour(item.config) if view else None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from support.loop_facts import B, C, finished, promoted, registered, requested, scored
 
 from ringrift.deciders.fleet.troubles import RULES_OF, Troubles
@@ -50,6 +51,9 @@ def told(*facts: Fact) -> list[str]:
     for item in history(facts):
         troubles.take(item)
     return [str(trouble) for trouble in troubles.in_force()]
+
+
+WAITS = "waiting for an evaluator for generation 1 since 00:{}:00 UTC"
 
 
 def doing(*facts: Fact) -> str:
@@ -121,7 +125,7 @@ def test_every_text_fits_the_fact_that_it_describes() -> None:
 
 
 def test_a_failed_training_is_not_in_progress() -> None:
-    assert doing(requested()) == "waiting for a trainer for generation 1"
+    assert doing(requested()) == "waiting for a trainer for generation 1 since 00:01:00 UTC"
     started = f.TrainingStarted(
         config=CONFIG, generation=1, ticket="t", node="n", device="cpu", resumed_step=0
     )
@@ -130,7 +134,24 @@ def test_a_failed_training_is_not_in_progress() -> None:
         stopped = "stopped by the failed training of generation 1"
         assert doing(requested(), failure) == stopped
         assert doing(requested(), failure, requested(), started) == "training generation 1"
-        assert doing(requested(), failure, finished(), registered()) == "evaluating generation 1"
+        assert doing(requested(), failure, finished(), registered()) == WAITS.format("03")
+
+
+def test_no_generation_is_evaluated_before_an_evaluator_has_begun() -> None:
+    life = (requested(), finished(), registered())
+    assert doing(*life) == WAITS.format("02")
+    begun = f.EvaluationStarted(
+        config=CONFIG,
+        generation=1,
+        ticket="t",
+        node="n",
+        candidate="c",
+        opponent="o",
+        purpose="promotion",
+        games=2,
+    )
+    assert doing(*life, replace(begun, purpose="strength")) == WAITS.format("02")
+    assert doing(*life, begun) == "evaluating generation 1"
 
 
 def test_a_failed_evaluation_is_not_in_progress() -> None:
