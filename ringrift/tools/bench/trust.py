@@ -2,14 +2,24 @@
 playing games again."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ringrift.events import draft, encode
-from ringrift.events.facts import GameCompleted, SelfplayPlanned
+import msgspec
+
+from ringrift.events import Fact, draft, encode
+from ringrift.events.facts import (
+    EvaluationScored,
+    GameCompleted,
+    ModelPromoted,
+    PromotionAttested,
+    SelfplayPlanned,
+)
 from ringrift.events.merkle import Tree, includes, leaf_hash
 from ringrift.events.sealing import seal_of, sealed, sealed_together
 from ringrift.events.settings import SelfplaySettings
@@ -23,10 +33,15 @@ from ringrift.log.keyring import holds, is_signed, verify_in_parallel
 from ringrift.server.address import read_address
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
 from ringrift.tools.bench.log import BenchEvents, fresh_log, served
+from ringrift.tools.memory_log import MemoryLog
+from ringrift.trust import attesting, certificate
 
 EVENTS, PROOFS = 2_000, 1_000
 BATCHES = (1, 10, 100)
 GAMES, SIMULATIONS = 32, 16
+SCORES, COORDINATORS = 40, 4
+"""of a certificate"""
+OFFLINE = "import sys; from ringrift.cli.main import main; sys.exit(main())"
 
 
 def _rate(work: Callable[[], int], clock: Callable[[], float] = time.process_time) -> float:
@@ -71,6 +86,9 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     yield Benchmark("trust/verify again", per_second, lambda: _rate(remember), warm_up=True)
     yield Benchmark("trust/hash", per_second, lambda: _rate(lambda: Tree(leaves).size))
     yield Benchmark("trust/check proof", "proofs/s", lambda: _rate(prove))
+    with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
+        files = await _certified(Path(folder), source)
+        yield Benchmark("trust/verify certificate", "s", lambda: _verified(*files), warm_up=True)
     games = _games()
     yield Benchmark("trust/sign games", "% of play", lambda: _signing(games, key))
     recount = partial(_rate, lambda: len([check_game(game) for game in games]))
@@ -90,6 +108,67 @@ async def benchmarks(scope: Scope) -> Benchmarks:
                     run = partial(_append, log, source, signer, batch, server.pid)
                     yield Benchmark(f"trust/append {batch} {name}", "us/event", run, warm_up=True)
                 yield Ratio(f"trust/append {batch} signed", f"trust/append {batch} unsigned")
+
+
+async def _certified(folder: Path, source: BenchEvents) -> tuple[Path, Path]:
+    """A certificate that four coordinators attest, and the file of their keys."""
+    log, model = MemoryLog(), "a" * 64
+    score = EvaluationScored(
+        config="hex8_2p",
+        generation=1,
+        ticket="evaluation-1",
+        candidate="a",
+        candidate_model=model,
+        opponent="b",
+        purpose="random",
+        round=0,
+        games=2,
+        wins=2.0,
+        scores=((1.0, 1),),
+        rankings=(),
+        play_seconds=1.0,
+        node="c1",
+    )
+    promotion = ModelPromoted(
+        config="hex8_2p",
+        settings_version=1,
+        generation=1,
+        model=model,
+        previous=None,
+        evidence=None,
+        why="test",
+    )
+    signers = {f"c{number}": NodeKey.new() for number in range(1, COORDINATORS + 1)}
+
+    async def write(node: str, fact: Fact, key: str | int = 0) -> int:
+        log.signer = signers[node]
+        (seq,) = await log.append([draft(fact, cause=None, source=f"verifier@{node}", key=key)])
+        return seq
+
+    await log.append(source.take(EVENTS // 2))
+    for number in range(SCORES):
+        await write("c1", score, number)
+    size = await write("c1", promotion)
+    root = (await attesting.certify(log, model)).root
+    for node in signers:
+        said = PromotionAttested(
+            config="hex8_2p", node=node, model=model, promotion=size, root=root
+        )
+        await write(node, said, node)
+    found = await attesting.certify(log, model)
+    keys = [certificate.Key(node, one.key, ("coordinator",)) for node, one in signers.items()]
+    paths = folder / "certificate.json", folder / "keys.json"
+    paths[0].write_bytes(certificate.encoded(found))
+    paths[1].write_bytes(msgspec.json.encode(certificate.Keys(tuple(keys))))
+    return paths
+
+
+def _verified(path: Path, keys: Path) -> float:
+    """Seconds of the whole command, the start of the interpreter included."""
+    words = ["certificate", "verify", str(path), "--keys", str(keys), "--attested"]
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", OFFLINE, *words], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 def _games() -> list[GameCompleted]:

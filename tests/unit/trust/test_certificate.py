@@ -268,10 +268,11 @@ def test_other_files_are_refused_in_a_line(data: bytes) -> None:
 
 
 OFFLINE = """
-import sys
+import sys, time
 from ringrift.cli.main import main
 status = main(["certificate", "verify", sys.argv[1], "--keys", sys.argv[2], "--attested"])
 loaded = {"torch", "numba", "nats", "numpy"} & sys.modules.keys()
+assert time.process_time() < 1.0, "a second of processor time, the start included"
 sys.exit(f"imported {loaded}" if loaded else status)
 """
 
