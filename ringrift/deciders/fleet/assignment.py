@@ -250,13 +250,13 @@ def fleet_of(state: FleetView, context: Context) -> tuple[Fleet, list[Placed]]:
     settings, scheduling = context.settings, context.settings.scheduling
     marks = dict.fromkeys(state.rented, "rented") | dict.fromkeys(_sick(state, context), "sick")
     marks |= dict.fromkeys(state.quarantined, "quarantined")
-    names_of = defaultdict[tuple[bytes, str], list[str]](list)
+    names_of = defaultdict[str, list[str]](list)
     for name, node in state.nodes.items():
-        names_of[node.sort, marks.get(name, "")].append(name)
+        names_of[node.sort + marks.get(name, "")].append(name)
     groups, others = list[Alike](), list[Placed]()
     slowness = cache(state.play.slowness)
-    for (_, mark), names in names_of.items():
-        node = state.nodes[names[0]]
+    for names in names_of.values():
+        node, mark = state.nodes[names[0]], marks.get(names[0], "")
         allowed, rented = node.allowed(state.minute, scheduling), mark == "rented"
         late = _too_late(state, node, rented, settings)
         group = Alike(

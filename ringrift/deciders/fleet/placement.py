@@ -40,10 +40,10 @@ class FleetNode(Struct, frozen=True, kw_only=True, dict=True):
     assignment: f.NodeAssigned | None = None
 
     @cached_property
-    def sort(self) -> bytes:
+    def sort(self) -> str:
         """Equal for nodes that differ in nothing that decides their work but their names."""
         now = (given := self.assignment) and (given.kinds, given.ticket_seconds, given.preempts)
-        return encode((replace(self.registered, node=""), self.present, now))
+        return encode((replace(self.registered, node=""), self.present, now)).decode()
 
     def reserved(self, minute: int) -> Kinds:
         """The kinds of work that it is reserved for at this minute."""
