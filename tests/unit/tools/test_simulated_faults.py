@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.fleets import facts_of, small_fleet
+from msgspec.structs import replace
+from support.fleets import FAULTS, facts_of, large_fleet, small_fleet
 
 from ringrift.events.facts import (
     CurriculumReweighted,
@@ -43,6 +44,14 @@ def test_a_network_that_beats_only_the_one_before_it_is_rolled_back() -> None:
     (loop,) = [item for item in reactions(fleet) if item.loop == "regression to curriculum"]
     assert loop.answers > 0
     assert loop.seconds_p50 <= loop.seconds_max <= loop.seconds_bound
+
+
+def test_the_regression_of_the_plan_of_faults_is_detected_and_answered() -> None:
+    # a large board trains one network in that time, and no rating shows it
+    faults = [replace(fault, at_hours=0.6) for fault in FAULTS if fault.what == "regression"]
+    fleet = large_fleet(1, 2.0, faults=tuple(faults))
+    (loop,) = [item for item in reactions(fleet) if item.loop == "regression to curriculum"]
+    assert loop.answers > 0
 
 
 @pytest.mark.slow
