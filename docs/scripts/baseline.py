@@ -1,7 +1,8 @@
-"""Is Gumbel search with 64 simulations better to learn with than AlphaZero's search with 600? The
-figures of docs/experiments.md.
+"""Is Gumbel search with 64 simulations better to learn with than AlphaZero's search with 600, or
+Gumbel search with 256? Do even openings pay? The figures of docs/experiments.md.
 
     python docs/scripts/baseline.py learn gumbel hex8_2p 180 first.net gumbel
+    python docs/scripts/baseline.py learn even hex8_2p 180 first.net even
     python docs/scripts/baseline.py learn puct hex8_2p 180 first.net puct
     python docs/scripts/baseline.py match gumbel.net puct.net hex8_2p gumbel 64 200
 
@@ -37,15 +38,24 @@ from ringrift.nets.nnue.network import NnueCheckpoint, build
 from ringrift.rules.config import Config
 
 HOST = Host(node="trial", threads=1)
-SEARCHES = {"gumbel": (64, 1000), "puct": (600, 100)}
-"""simulations of a decision, and games of a generation"""
+SEARCHES = {
+    "gumbel": (64, 1000, 0.0),
+    "gumbel128": (128, 600, 0.0),
+    "gumbel256": (256, 300, 0.0),
+    "even": (64, 1000, 0.5),
+    "even192": (192, 400, 0.5),
+    "alleven": (64, 1000, 1.0),
+    "puct": (600, 100, 0.0),
+}
+"""simulations of a decision, games of a generation, and the share of them with even openings"""
 TRAINING = NNUE_MACHINE.training
 
 
 def learn(search: str, key: str, seconds: float, start: str, name: str) -> str:
     """Play and train for `seconds` of CPU."""
-    config, (simulations, games) = Config.parse(key), SEARCHES[search]
-    settings = replace(NNUE_MACHINE.selfplay, harness="puct" if search == "puct" else "usual")
+    config, (simulations, games, even) = Config.parse(key), SEARCHES[search]
+    harness = "puct" if search == "puct" else "usual"
+    settings = replace(NNUE_MACHINE.selfplay, harness=harness, even_openings=even)
     data = None if start == "-" else Path(start).read_bytes()
     if data is None and search == "puct":
         data = NnueCheckpoint.save(

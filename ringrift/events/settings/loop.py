@@ -53,8 +53,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """plies at the start of a game with full Gumbel noise; afterwards the best action is played"""
     even_openings: kinds.Fraction = 0.0
     """share of a network's games that begin with the most even of several random openings, by its
-    own search. After eight generations with 0.5, the network scored 59 to 62 % against that of a
-    run with 0 on hex8_2p, where one seat wins nearly all games, and 41 to 50 % on square8_2p"""
+    own search: where one seat wins nearly all other games, as on hex8_2p, both learn from these
+    (`docs/experiments.md`)"""
     opening_plies: kinds.Plies = 0
     """a game begins with 0 to this many random moves, which are not trained on"""
     past_share: kinds.Fraction = 0.0

@@ -73,6 +73,7 @@ NNUE_MACHINE = replace(
         large_board_share=0.1,
         games_per_ticket=250,
         simulations=64,
+        even_openings=0.5,
     ),
     shard=loop.ShardSettings(games=100),
     evaluation=loop.EvaluationSettings(simulations=64, recount=True),
