@@ -39,13 +39,15 @@ def records(history: ModelHistory, config: str) -> list[ArchitectureRecord]:
     shares: dict[str, float] = {}
     for item in decided:
         shares = item.event.shares if item.event.config == config else shares
-    return [_record(name, found, history, shares.get(name)) for name, found in models.items()]
+    return [
+        _record(name, config, found, history, shares.get(name)) for name, found in models.items()
+    ]
 
 
 def _record(
-    name: str, models: Sequence[str], history: ModelHistory, share: float | None
+    name: str, config: str, models: Sequence[str], history: ModelHistory, share: float | None
 ) -> ArchitectureRecord:
-    rows = [history.ratings(model) for model in models]
+    rows = [history.ratings(model, config) for model in models]
     elos = [max(one, key=lambda row: row.games).elo for one in rows if one]
     runs = [run for model in models if (run := history.training(model))]
     return ArchitectureRecord(

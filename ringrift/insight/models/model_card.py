@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -35,6 +35,15 @@ class Ancestor(Struct, frozen=True):
         return cls(model, config, generation, architecture, history.promoted(model))
 
 
+class Elsewhere(Struct, frozen=True, kw_only=True):
+    """A network in a config that adopted it."""
+
+    config: str
+    state: str
+    ratings: tuple[facts.Rating, ...]
+    anchor: str | None
+
+
 class Card(Struct, frozen=True, kw_only=True):
     """One network. What the log does not know is empty."""
 
@@ -49,6 +58,7 @@ class Card(Struct, frozen=True, kw_only=True):
     scores: dict[str, dict[str, Any]]
     ratings: tuple[facts.Rating, ...]
     anchor: str | None
+    elsewhere: tuple[Elsewhere, ...]
     promoted: bool | None
     why: str
 
@@ -59,6 +69,9 @@ def card_of(model: str, data: bytes, history: ModelHistory) -> Card:
     verdict = history.verdicts.get(model)
     ancestors = history.ancestors(checkpoint.header.parents)
     scores = history.scores.get(model, {})
+    made = history.made.get(model)
+    # a network of several configs has the largest board first in its header
+    home = made.event.config if made else checkpoint.header.config_key
     return Card(
         model=model,
         size_bytes=len(data),
@@ -69,8 +82,17 @@ def card_of(model: str, data: bytes, history: ModelHistory) -> Card:
         training=history.training(model),
         games=history.games(model),
         scores={purpose: score.document() for purpose, score in scores.items()},
-        ratings=history.ratings(model),
-        anchor=history.anchor(checkpoint.header.config_key),
+        ratings=history.ratings(model, home),
+        anchor=history.anchor(home),
+        elsewhere=tuple(
+            Elsewhere(
+                config=config,
+                state=state,
+                ratings=history.ratings(model, config),
+                anchor=history.anchor(config),
+            )
+            for config, state in history.elsewhere(model).items()
+        ),
         promoted=history.promoted(model),
         why=verdict.event.why if verdict else "",
     )
@@ -119,10 +141,17 @@ def _log_rows(card: Card) -> Iterator[tuple[str, str]]:
         low, high = score["interval_95"]
         interval = f"({low:.1%} to {high:.1%})"
         yield f"score, {purpose}", f"{score['share']:.1%} of {score['games']} games {interval}"
-    for row in card.ratings:
-        who = f"as {row.participant}, {row.games:,} games"
-        yield "rating", f"{elo_text(row)} ({elo_label(card.anchor)}) {who}"
+    yield from _rating_rows(card.ratings, card.anchor)
     if card.promoted is not None:
         yield "verdict", f"{VERDICTS[card.promoted]}: {card.why}"
+    for item in card.elsewhere:
+        yield f"in {item.config}", item.state
+        yield from _rating_rows(item.ratings, item.anchor)
     if card.children:
         yield "parent of", shorts(card.children)
+
+
+def _rating_rows(ratings: Iterable[facts.Rating], anchor: str | None) -> Iterator[tuple[str, str]]:
+    for row in ratings:
+        who = f"as {row.participant}, {row.games:,} games"
+        yield "rating", f"{elo_text(row)} ({elo_label(anchor)}) {who}"

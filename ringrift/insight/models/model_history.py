@@ -110,9 +110,14 @@ class ModelHistory:
             return "adopted" if judged is None else VERDICTS[judged]
         return VERDICTS[self.promoted(made.model)]
 
-    def ratings(self, model: str) -> tuple[facts.Rating, ...]:
-        """Return the rows of a network in the newest rating tables."""
-        rows = (row for table in self._ratings.values() for row in table.ratings)
+    def elsewhere(self, model: str) -> dict[str, str]:
+        """Return the state of a network in the configs that adopted it."""
+        adopted = [item for item in self.adopted if item.model == model]
+        return {item.config: self.state(item) or "on trial" for item in adopted}
+
+    def ratings(self, model: str, config: str) -> tuple[facts.Rating, ...]:
+        """Return the rows of a network in the newest rating table of a config."""
+        rows = self._ratings[config].ratings if config in self._ratings else ()
         return tuple(row for row in rows if row.participant.startswith(f"{short(model)}:"))
 
     def anchor(self, config: str) -> str | None:
@@ -155,9 +160,9 @@ class ModelHistory:
         return TrainingRun(request=request.event, finished=finished, device=device)
 
     def shards(self, model: str) -> list[Recorded[facts.ShardExported]]:
-        """Return the shards that a network was trained on."""
+        """Return the shards that a network was trained on, those of its own config first."""
         request = self.request(model)
-        digests = request.event.shards if request else ()
+        digests = [name for one in request.event.windows for name in one.shards] if request else []
         return [self.history.shards[name] for name in digests if name in self.history.shards]
 
     def games(self, model: str) -> TrainingGames | None:
@@ -184,7 +189,7 @@ class ModelHistory:
         rows, anchors = [], set[str | None]()
         for made in self.documents(config):
             origin = made.get("method") or made.get("origin") or made["generation"]
-            ratings = self.ratings(made["model"])
+            ratings = self.ratings(made["model"], made["config"])
             elos = [f"{elo_text(row)} ({row.participant.partition(':')[2]})" for row in ratings]
             anchors.update([self.anchor(made["config"])] if elos else ())
             first = short(made["model"]), made["config"], origin, made["architecture"]

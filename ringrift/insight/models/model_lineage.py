@@ -50,6 +50,7 @@ class ModelLineage(Struct, frozen=True, kw_only=True):
     games       games that it played, by origin
     verdict     `ModelPromoted` or `PromotionRejected` with its position, None before one
     current     whether no other network of the config was promoted since
+    elsewhere   its state in the configs that adopted it
     tainted     positions of the retractions of games that it, or an ancestor, learned from"""
 
     model: str
@@ -70,6 +71,7 @@ class ModelLineage(Struct, frozen=True, kw_only=True):
     results: tuple[LineageMatch, ...]
     verdict: str | None
     current: bool
+    elsewhere: dict[str, str]
     tainted: tuple[str, ...]
 
 
@@ -134,11 +136,13 @@ class Archive:
             games=_counted({group.origin: group.models[model]} for group in played),
             results=tuple(
                 LineageMatch(meta.position, row.opponent, row.purpose, row.games, row.wins)
-                for row, meta in history.scores.get(event.config, ())
+                for scores in history.scores.values()
+                for row, meta in scores
                 if row.candidate_model == model
             ),
             verdict=f"{type(verdict.event).__name__} {verdict.meta.position}" if verdict else None,
             current=models.state(event) == "current",
+            elsewhere=models.elsewhere(model),
             tainted=tuple(taint.retraction for taint, _ in taints if taint.model == model),
         )
 
@@ -199,6 +203,8 @@ def lineage_lines(found: ModelLineage) -> Iterator[str]:
     yield f"{name}, {found.architecture}, {found.position}"
     current = ", the current network" if found.current else ""
     yield f"  verdict: {found.verdict or 'none yet'}{current}"
+    for config, state in found.elsewhere.items():
+        yield f"  in {config}: {state}"
     if found.tainted:
         yield f"  tainted: it learned from games that {', '.join(found.tainted)} retracted"
     yield "origin"
