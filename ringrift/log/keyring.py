@@ -13,6 +13,7 @@ from binascii import crc_hqx
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -34,7 +35,7 @@ from ringrift.log.topology import EVENTS
 
 TRUST = "ringrift.trust.*.*"
 VERIFIED_MAX = 20_000
-"""signatures that a process remembers; messages are read in batches of a thousand at most"""
+"""signatures and keys that a process remembers; messages are read by the thousand at most"""
 AHEAD_MIN = 64
 """signatures that are worth a thread, and that one verifies at once"""
 USER_PREFIX = 20 << 3
@@ -246,6 +247,7 @@ def holds(seal: Seal) -> bool:
     return True
 
 
+@lru_cache(maxsize=VERIFIED_MAX)
 def raw_key(key: str) -> bytes:
     """The 32 bytes of a public key. Raises ValueError unless it is an nkey of a user."""
     with contextlib.suppress(ValueError):

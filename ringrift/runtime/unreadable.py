@@ -56,11 +56,10 @@ class Unreadable:
 
     def report(self, entry: Entry, stream: str, reason: str) -> None:
         """Have a dead letter stored for a message, or the message counted. Returns at once."""
-        minute = entry.stamp_ns // MINUTE_NS
         if any(matches(one, entry.subject) for one in OWN):
             reason += f"; only node {entry.subject.split('.')[2]}, or a person, may write there"
         record = partial(self._bury, entry, stream, reason)
-        self._report(stream, entry.seq, entry.subject, minute, record)
+        self._report(stream, entry.seq, entry.subject, entry.stamp_ns // MINUTE_NS, record)
 
     def skipped(self, meta: EventMeta, decider: str, error: Exception) -> None:
         """Have a dead letter stored for a fact that a decider skipped, with the traceback as its
@@ -80,17 +79,9 @@ class Unreadable:
             item = draft(fact, cause=meta.position, source=self._source, key=decider)
             await append_once(self._log, item, meta.time)
 
-        minute = int(meta.time.timestamp()) // 60
-        self._report(meta.stream, meta.seq, meta.subject, minute, record)
+        self._report(meta.stream, meta.seq, meta.subject, int(meta.time.timestamp()) // 60, record)
 
-    def _report(
-        self,
-        stream: str,
-        seq: int,
-        subject: str,
-        minute: int,
-        record: Callable[[], Awaitable[None]],
-    ) -> None:
+    def _report(self, stream: str, seq: int, subject: str, minute: int, record: Job) -> None:
         if self._is_chosen(stream, subject, minute):
             self._waiting.append(record)
         else:
