@@ -24,8 +24,8 @@ from ringrift.tools.simulation.fleet import Fleet
 REACTION_SECONDS_MAX = 60.0
 """Of each loop; decisions that wait for time wait for a tick at most."""
 FOLLOWS_MIN = 0.3
-"""Least part of its share of the time of self-play that a config gets in an hour. In 14 h it was
-85 % (seed 1), in two days with every fault 40 % (seed 2)."""
+"""Least part of its share of the time of self-play that a config gets in an hour. In 16 h it was
+85 %, in two days with every fault 77 % (seed 1)."""
 
 
 @dataclass(kw_only=True)
