@@ -141,12 +141,19 @@ class Presence:
         return found
 
     async def _stored(self) -> AsyncIterator[tuple[Heartbeat, float]]:
-        """Every heartbeat in the bucket with the time it was stored, in seconds since 1970."""
-        async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
-            for entry in batch:
-                beat = _heartbeat(entry)
-                if beat is not None:
-                    yield beat, entry.time.timestamp()
+        """Every heartbeat in the bucket with the time it was stored, in seconds since 1970.
+
+        One that is renewed during a read is missing from it: the older one is gone, and the newer
+        one is after its end. So what came meanwhile is read too."""
+        newest, stream = dict[str, Entry](), f"KV_{NODE_BUCKET}"
+        for _ in range(2):
+            start = max((entry.seq for entry in newest.values()), default=0) + 1
+            async for batch in self._log.read(stream, start_seq=start):
+                newest |= {entry.subject: entry for entry in batch}
+        for entry in newest.values():
+            beat = _heartbeat(entry)
+            if beat is not None:
+                yield beat, entry.time.timestamp()
 
 
 def _heartbeat(entry: Entry) -> Heartbeat | None:
