@@ -12,31 +12,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
-from chaos import servers
+from chaos import servers, waits
+from chaos.waits import Idle, Look, Stay
 from support import small_loop
 from support.waiting import eventually
 
 from ringrift.cluster.steering import apply_settings, record
+from ringrift.cluster.supervisor import background
 from ringrift.deciders.fleet.order import KIND_OF
-from ringrift.events import Fact, Recorded, Settings, facts as f
+from ringrift.events import Recorded, Settings, facts as f
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, kind_of, tickets_of
+from ringrift.events.tickets import OUTCOMES
 from ringrift.insight.why import causes
 from ringrift.log import read
+from ringrift.log.errors import LogUnavailable
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
 from ringrift.log.topology import WORK_ACK_SECONDS
-from ringrift.runtime.usage import SAMPLE_SECONDS
 
 SECONDS = float(os.environ.get("FLEET_SECONDS", "200"))
 SEED = int(os.environ.get("FLEET_SEED", "1"))
@@ -46,9 +51,17 @@ WORKERS = {
     "w2": "worker",
     "w3": "worker,evaluator",
     "w4": "worker,evaluator",
-    "w5": "evaluator,trainer",
-    "w6": "evaluator,trainer",
+    "w5": "worker,evaluator,trainer",
+    "w6": "worker,evaluator,trainer",
 }
+SETTINGS = small_loop.SETTINGS | {
+    "selfplay.games_per_ticket": 4,
+    "shard.games": 32,
+    "training.min_samples": 2_000,
+    "training.window_samples": 6_000,
+}
+FIRST = "w6"
+"""the node that compiles the code, alone"""
 PRICE = 0.25
 BETWEEN_SECONDS = (5.0, 20.0)
 AWAY_SECONDS = (5.0, 40.0)
@@ -56,11 +69,9 @@ DRAIN_SECONDS, NOTICE_SECONDS = 20.0, 15.0
 WAYS = {"kill": 3, "drain": 2, "notice": 2, "coordinator": 1}
 """how a node goes, with weights"""
 READY_SECONDS_MAX = 900.0
-WORKS_SECONDS_MAX = 120.0
 END_SECONDS_MAX = 60.0
-assert SAMPLE_SECONDS > WORK_ACK_SECONDS, "the tickets of a killed worker are delivered again"
-STARTED_SECONDS = 10.0
-"""from the start of a worker until it takes tickets: kernels are compiled or loaded"""
+TOLD_SECONDS = 60.0
+"""between two lines of progress"""
 OBSERVED = (
     *(f.NodePresenceChanged, f.NodeDescribed, f.ConsumerPresenceChanged, f.QuorumLevelChanged),
     *(f.TickRecorded, f.SettingsChanged, f.NodeDrainRequested, f.PreemptionNoticed),
@@ -72,8 +83,7 @@ CHANGES = (
     *(f.NodeDegraded, f.NodeLost, f.NodeAssigned, f.NodeDrainRequested, f.PreemptionNoticed),
     *(f.LeaseAcquired, f.ProcessRestarted, f.BreakerOpened, f.BreakerReset),
 )
-Span = tuple[float, float]
-"""two moments in seconds since 1970"""
+Stays = Mapping[str, list[Stay]]
 
 
 @dataclass
@@ -83,10 +93,10 @@ class Machine:
     name: str
     roles: str
     process: asyncio.subprocess.Process | None = None
-    leaving: bool = False
-    """whether it goes, or is away"""
-    up: list[Span] = field(default_factory=list)
-    _since: float = 0.0
+    stays: list[Stay] = field(default_factory=list)
+    """those that have ended"""
+    since: float = math.inf
+    """when it was started, if it is there"""
 
     async def start(self, data: Path, url: str) -> None:
         """Start it, with one process of each kind."""
@@ -94,6 +104,7 @@ class Machine:
         words = ["node", "run", "--roles", self.roles, "--node", self.name, *offer]
         words += ["--server", url, "--data", str(data / self.name)]
         words += ["--notice", f"{NOTICE_SECONDS}s"] if offer else []
+        self.since = time.time()
         with (data / f"{self.name}.log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "ringrift.cli.main", *words),
@@ -101,179 +112,135 @@ class Machine:
                 stderr=output,
                 env=os.environ | {"RINGRIFT_THREADS": "1", "RINGRIFT_HEALTH_PORT": "0"},
             )
-        self._since = time.time()
-
-    async def end(self, number: int, seconds_max: float = END_SECONDS_MAX) -> None:
-        """Send a signal and wait for the end, or kill it."""
-        assert self.process is not None
-        self.up.append((self._since, time.time()))  # it takes no tickets from now on
-        if self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(number)
-        try:
-            async with asyncio.timeout(seconds_max):
-                await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-        self.process = None
 
     async def leave(self, log: JetStreamLog, way: str) -> None:
         """Go in one of the ways of the plan."""
+        assert self.process is not None
+        since, until, self.since = self.since, time.time(), math.inf
+        killed = way == "kill"
         if way == "drain":
             fact = f.NodeDrainRequested(node=self.name, seconds=DRAIN_SECONDS, why="the plan")
             await record(log, fact)
-        await self.end({"kill": signal.SIGKILL, "notice": signal.SIGTERM}.get(way, 0))
+        elif way == "notice":
+            self.process.send_signal(signal.SIGTERM)
+        if not killed:
+            try:
+                async with asyncio.timeout(END_SECONDS_MAX):
+                    await self.process.wait()
+            except TimeoutError:
+                killed = True
+        await self.kill()
+        self.stays.append(Stay(since, until, time.time() + killed * WORK_ACK_SECONDS))
+
+    async def kill(self) -> None:
+        """Kill all its processes, if it runs, as when a machine is lost."""
+        if self.process is None:
+            return
+        for number in (*descendants(self.process.pid), self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        await self.process.wait()
+        self.process = None
+
+    def until(self, end: float) -> list[Stay]:
+        """Its stays up to a moment."""
+        newest = [Stay(self.since, end, end)] if self.since < end else []
+        return self.stays + newest
+
+
+def descendants(number: int) -> list[int]:
+    """The processes that a process started, and theirs."""
+    found = list[int]()
+    for path in Path(f"/proc/{number}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, path.read_text().split()):
+                found += [*descendants(child), child]
+    return found
+
+
+async def working(fleet: dict[str, Machine], log: JetStreamLog) -> set[str]:
+    """The machines that have started their processes and do not leave."""
+    starts = dict[str, float]()
+    async for fact, meta in read.facts(log, f.ConsumerStarted):
+        starts[fact.node] = meta.time.timestamp()
+    return {name for name, one in fleet.items() if one.since < starts.get(name, 0.0)}
 
 
 async def come_and_go(
     fleet: dict[str, Machine], made: servers.Servers, until: float, done: Counter[str]
 ) -> None:
     """Let nodes go and come back by the plan, a few at a time."""
-    plan, back = random.Random(SEED), set[asyncio.Task[None]]()
+    plan = random.Random(SEED)
 
     async def away(machine: Machine, way: str, seconds: float) -> None:
         await machine.leave(made.log, way)
         await asyncio.sleep(seconds)
         await machine.start(made.data, made.cluster.url)
-        machine.leaving = False
 
-    while time.time() < until:
-        await asyncio.sleep(plan.uniform(*BETWEEN_SECONDS))
-        (way,) = plan.choices(list(WAYS), list(WAYS.values()))
-        names = COORDINATORS if way == "coordinator" else tuple(WORKERS)
-        machine, seconds = fleet[plan.choice(names)], plan.uniform(*AWAY_SECONDS)
-        acting = [name for name in COORDINATORS if not fleet[name].leaving]
-        if machine.leaving or acting == [machine.name]:
-            continue
-        machine.leaving = True
-        print(f"{until - time.time():5.0f} s left: {machine.name} {way}", flush=True)
-        done[way] += 1
-        task = asyncio.create_task(away(machine, "kill" if way == "coordinator" else way, seconds))
-        back.add(task)
-        task.add_done_callback(back.discard)
-    await asyncio.gather(*back)
+    async with asyncio.TaskGroup() as group:
+        while time.time() < until:
+            await asyncio.sleep(plan.uniform(*BETWEEN_SECONDS))
+            (way,) = plan.choices(list(WAYS), list(WAYS.values()))
+            names = COORDINATORS if way == "coordinator" else tuple(WORKERS)
+            machine, seconds = fleet[plan.choice(names)], plan.uniform(*AWAY_SECONDS)
+            there = await working(fleet, made.log)
+            if machine.name not in there or not there.intersection(COORDINATORS) - {machine.name}:
+                continue
+            print(f"{until - time.time():6.0f} s left: {machine.name} {way}", flush=True)
+            done[way] += 1
+            way = "kill" if way == "coordinator" else way
+            group.create_task(away(machine, way, seconds))
+
+
+async def tell(fleet: dict[str, Machine], log: JetStreamLog, until: float) -> None:
+    """Print a line a minute."""
+    while True:
+        tickets = len([fact async for fact, _ in read.facts(log, *OUTCOMES)])
+        up = sum(machine.since < math.inf for machine in fleet.values())
+        left = f"{max(0.0, until - time.time()):6.0f} s left"
+        print(f"{left}: {up} of {len(fleet)} nodes, {tickets} tickets finished", flush=True)
+        await asyncio.sleep(TOLD_SECONDS)
+
+
+async def observe(log: JetStreamLog, seen: list[Look]) -> None:
+    """Look at the heartbeats every second."""
+    presence = Presence(log)
+    while True:
+        with contextlib.suppress(LogUnavailable):
+            beats = [one for one in await presence.all() if one.consumer in KIND_OF]
+            busy = {(one.node, KIND_OF[one.consumer]): bool(one.busy) for one in beats}
+            seen.append(Look(time.time(), busy))
+        await asyncio.sleep(1.0)
 
 
 @contextlib.asynccontextmanager
 async def running(made: servers.Servers) -> AsyncIterator[dict[str, Machine]]:
-    """All nodes, once they have joined and the first games are played: kernels are compiled."""
+    """All nodes, once they have joined. The first worker compiles the code for all."""
     roles = dict.fromkeys(COORDINATORS, "coordinator") | WORKERS
     fleet = {name: Machine(name, role) for name, role in roles.items()}
+
+    async def seen(names: set[str], kind: type[f.NodeJoined | f.EvaluationScored]) -> bool:
+        ended = [x.name for x in fleet.values() if x.process and x.process.returncode is not None]
+        assert ended == [], f"see {made.data}/*.log"
+        return names <= {fact.node async for fact, _ in read.facts(made.log, kind)}
+
     try:
-        for machine in fleet.values():
-            await machine.start(made.data, made.cluster.url)
-
-        async def all_there() -> bool:
-            ended = [
-                x.name for x in fleet.values() if x.process and x.process.returncode is not None
-            ]
-            assert ended == [], f"see {made.data}/*.log"
-            facts = [one async for one, _ in read.facts(made.log, f.NodeJoined, f.SelfplayFinished)]
-            joined = {one.node for one in facts if isinstance(one, f.NodeJoined)}
-            return joined >= fleet.keys() and any(isinstance(x, f.SelfplayFinished) for x in facts)
-
-        await eventually(all_there, READY_SECONDS_MAX, every_seconds=1.0)
+        for name in (*COORDINATORS, FIRST):
+            await fleet[name].start(made.data, made.cluster.url)
+        scored = partial(seen, {FIRST}, f.EvaluationScored)
+        await eventually(scored, READY_SECONDS_MAX, every_seconds=1.0)
+        for name in fleet.keys() - {*COORDINATORS, FIRST}:
+            await fleet[name].start(made.data, made.cluster.url)
+        joined = partial(seen, set(fleet), f.NodeJoined)
+        await eventually(joined, READY_SECONDS_MAX, every_seconds=1.0)
         yield fleet
     finally:
-        await asyncio.gather(
-            *(machine.end(signal.SIGKILL) for machine in fleet.values() if machine.process)
-        )
+        await asyncio.gather(*(machine.kill() for machine in fleet.values()))
 
 
 async def history(log: JetStreamLog) -> list[Recorded]:
     """All facts, in their order."""
     return [recorded async for recorded in read.facts(log)]
-
-
-def work_of(fact: Fact) -> float:
-    """The seconds of work behind an outcome."""
-    names = ("play_seconds", "train_seconds", "search_seconds")
-    return max(float(getattr(fact, name, 0.0)) for name in names)
-
-
-def spans_of_waiting(found: list[Recorded], end: float) -> list[tuple[Ticket, Span]]:
-    """From the request of each ticket to the start of the work that finished it."""
-    waiting, spans = dict[str, tuple[Ticket, float]](), list[tuple[Ticket, Span]]()
-    for event, meta in found:
-        at = meta.time.timestamp()
-        if isinstance(event, REQUESTS):
-            waiting |= {each.ticket: (each, at) for each in tickets_of(event, meta.position)}
-        elif isinstance(event, OUTCOMES) and event.ticket in waiting:
-            ticket, since = waiting.pop(event.ticket)
-            spans.append((ticket, (since, max(since, at - work_of(event)))))
-    return spans + [(ticket, (since, end)) for ticket, since in waiting.values()]
-
-
-def spans_of_assignment(found: list[Recorded], node: str, kind: str, end: float) -> list[Span]:
-    """When a node was to take tickets of a kind: of the fleet, only those that it is assigned."""
-    spans, since = list[Span](), None
-    for event, meta in found:
-        if isinstance(event, f.NodeAssigned) and event.node == node:
-            at = meta.time.timestamp()
-            if since is not None:
-                spans.append((since, at))
-            since = at if kind in event.kinds else None
-    return spans if since is None else [*spans, (since, end)]
-
-
-def spans_of_running(found: list[Recorded], machine: Machine, kind: str) -> list[Span]:
-    """When a process of a node took tickets of a kind, by its own reports and the plan."""
-    names = {name for name, its_kind in KIND_OF.items() if its_kind == kind}
-    lives = (f.ConsumerStarted, f.ConsumerStopped)
-    starts = [
-        meta.time.timestamp()
-        for event, meta in found
-        if isinstance(event, lives) and event.node == machine.name and event.consumer in names
-        if isinstance(event, f.ConsumerStarted)
-    ]
-    spans = list[Span]()
-    for since, until in machine.up:
-        started = next((at for at in starts if since <= at < until), None)
-        if started is not None:
-            spans.append((started + STARTED_SECONDS, until))
-    return spans
-
-
-def covers(spans: Iterable[Span], whole: Span) -> bool:
-    """Whether one of the spans contains a whole one."""
-    return any(since <= whole[0] and whole[1] <= until for since, until in spans)
-
-
-def kept_waiting(found: list[Recorded], fleet: Iterable[Machine], end: float) -> Iterator[str]:
-    """Tickets that waited for the whole time of a sample of the cores' use, in which a node that
-    was fit for them did no work of their kind.
-
-    A busy node may hold one of those tickets, without a fact that says so."""
-    waits = spans_of_waiting(found, end)
-    fit = {
-        (machine.name, kind): (
-            spans_of_running(found, machine, kind),
-            spans_of_assignment(found, machine.name, kind, end),
-        )
-        for machine in fleet
-        for kind in KIND_OF.values()
-    }
-    for event, meta in found:
-        if not isinstance(event, f.UtilisationSampled):
-            continue
-        span = (meta.time.timestamp() - event.seconds, meta.time.timestamp())
-        busy = {(name, kind) for name, use in event.nodes.items() for kind in use.busy}
-        for kind in KIND_OF.values():
-            waiting = [
-                ticket.ticket
-                for ticket, one in waits
-                if kind_of(ticket) == kind and covers([one], span)
-            ]
-            idle = [
-                name
-                for (name, its_kind), spans in fit.items()
-                if its_kind == kind and (name, kind) not in busy
-                if all(covers(each, span) for each in spans)
-            ]
-            held = sum(its_kind == kind for _, its_kind in busy)
-            if idle and len(waiting) > held:
-                yield f"{meta.position}: {waiting} waited while {idle} were idle"
 
 
 async def unexplained(log: JetStreamLog, found: list[Recorded]) -> list[str]:
@@ -305,27 +272,53 @@ async def unexplained(log: JetStreamLog, found: list[Recorded]) -> list[str]:
     return wrong
 
 
+def summary(
+    found: list[Recorded], stays: Stays, idles: list[Idle], done: Counter[str], end: float
+) -> Iterator[str]:
+    """What happened, in lines."""
+    kinds = Counter(type(event).__name__ for event, _ in found)
+    yield f"{SECONDS:g} s, seed {SEED}: {len(found):,} facts"
+    started = sum(map(len, stays.values()))
+    yield f"nodes started {started}, left: " + ", ".join(f"{way} {done[way]}" for way in WAYS)
+    shares = waits.idle_shares(found, idles, end)
+    every = waits.waits_of(found, end)
+    for kind, (idle, worked) in shares.items():
+        longest = max((one.until - one.since for one in every if one.kind == kind), default=0.0)
+        count = sum(one.kind == kind for one in every)
+        yield (
+            f"{kind}: {count} tickets, {worked:.0f} s of work, the longest wait {longest:.0f} s; "
+            f"{idle:.0f} s of nodes idle while tickets waited"
+        )
+    names = (kind.__name__ for kind in CHANGES)
+    yield "changes explained: " + ", ".join(f"{name} {kinds[name]}" for name in names)
+
+
 @pytest.mark.slow
 async def test_no_ticket_waits_for_a_fleet_that_comes_and_goes(tmp_path: Path) -> None:
-    done = Counter[str]()
+    done, seen = Counter[str](), list[Look]()
     async with servers.cluster(tmp_path) as made:
+        print(f"\nlogs of all nodes and servers: {tmp_path}", flush=True)
         # given a loop without end on a fleet
-        words = tuple(f"{name}={value}" for name, value in small_loop.SETTINGS.items())
+        words = tuple(f"{name}={value}" for name, value in SETTINGS.items())
         settings = load(from_arguments(words), base=Settings(configs=("hex8_2p",), generations=0))
         await apply_settings(made.log, settings, "test")
         async with running(made) as fleet:
             # when its nodes come and go
             until = time.time() + SECONDS
-            await come_and_go(fleet, made, until, done)
+            watching = [tell(fleet, made.log, until), observe(made.log, seen)]
+            async with background(*watching):
+                await come_and_go(fleet, made, until, done)
             end = time.time()
             found = await history(made.log)
-        # then every fact has a reason, and no node was idle while there was work for it
-        workers = [fleet[name] for name in WORKERS]
-        wrong = [*kept_waiting(found, workers, end)]
+            stays = {name: fleet[name].until(end) for name in WORKERS}
+        # then every change has a reason, and no node was idle while there was work for it
+        idles = waits.idles_of(found, stays, seen, end)
+        beside = waits.waited(found, stays, idles, end)
+        wrong = [line for seconds, line in beside if seconds > waits.TICK_SECONDS]
+        wrong += [*waits.idled(found, idles, end), *waits.left_unassigned(found, stays)]
         wrong += await unexplained(made.log, found)
-    kinds = Counter(type(event).__name__ for event, _ in found)
-    shown = {kind.__name__: kinds[kind.__name__] for kind in (*CHANGES, *OUTCOMES)}
-    print(f"\n{SECONDS:g} s, seed {SEED}: {dict(done)}; {len(found):,} facts, {shown}")
-    assert wrong == []
-    assert kinds["SelfplayFinished"]
-    assert kinds["NodeAssigned"] > len(WORKERS)
+    (tmp_path / "history.txt").write_text("\n".join(map(str, found)))
+    (tmp_path / "stays.txt").write_text(f"{end}\n{stays}\n{seen}")
+    print("\n".join(summary(found, stays, idles, done, end)), flush=True)
+    print(f"the longest beside an idle node: {beside[0][1]}", *wrong, sep="\n", flush=True)
+    assert wrong == [], f"see {tmp_path}"
