@@ -76,5 +76,5 @@ async def consistency(
 
 async def _write(found: Certificate | Proof, signed: int, file: Path, session: Session) -> None:
     await asyncio.to_thread(file.write_bytes, certificate.encoded(found))
-    text = f"{file}: about {found.size:,} messages, with {signed} signed statements"
+    text = f"{file}: about {found.size:,} messages; signed statements: {signed}"
     show({"file": str(file), "size": found.size, "root": found.root}, session.json, text)
