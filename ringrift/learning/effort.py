@@ -6,18 +6,23 @@ from typing import Final
 import numpy as np
 
 from ringrift.events.facts import Effort
+from ringrift.rules import Config
 from ringrift.rules.layout import TURN
+from ringrift.rules.notation import tokens
 from ringrift.search.arrays import Seeds, States
 from ringrift.search.players import Decision, Player
 
 DIGITS: Final = 6
+LINE_MOVES_MAX: Final = 16
+"""of the line that is recorded"""
 
 
 class Measured:
     """A player whose decisions are counted, as a player."""
 
-    def __init__(self, player: Player) -> None:
-        self._player, self.searches = player, player.searches
+    def __init__(self, config: Config, player: Player) -> None:
+        self._config, self._player, self.searches = config, player, player.searches
+        self._line: tuple[int, ...] = ()
         self.decisions = self._searched = 0
         self._seconds = self._nodes = self._depth = self._value = self._share = 0.0
 
@@ -26,6 +31,8 @@ class Measured:
         began = time.perf_counter()
         decisions = self._player.choose(states, seeds)
         self._seconds += time.perf_counter() - began
+        if not self.decisions and decisions[0].nodes:
+            self._line = decisions[0].line[:LINE_MOVES_MAX]
         self.decisions += len(decisions)
         for state, decision in zip(states, decisions, strict=True):
             self._nodes += decision.nodes
@@ -50,3 +57,8 @@ class Measured:
             value=round(max(-1.0, min(1.0, self._value / count)), DIGITS),
             chosen_share=None if share is None else round(share, DIGITS),
         )
+
+    @property
+    def line(self) -> str:
+        """The line that it expected at its first decision; empty without a search."""
+        return " ".join(tokens(self._config, np.array(self._line, np.int64)))

@@ -50,16 +50,17 @@ def play_match(
     batch, starts = min(lockstep, request.starts * config.seats), starts_of(ticket, openings)
     origin: play.Origin = "tournament" if request.purpose in f.MEASURING else "evaluation"
     version, games = request.settings_version, list[tuple[f.GameCompleted, int]]()
-    measured = [Measured(player) for player in players]
+    measured = [Measured(config, player) for player in players]
     for finished in play.play_out(config, measured, starts, host, batch=batch, plies_max=plies_max):
         fact = play.game_fact(
             finished, pair, host, origin=origin, ticket=ticket.ticket, version=version
         )
         games.append((fact, finished.start.players.index(CANDIDATE)))
         yield fact
-    sides = zip(pair, measured, strict=True)
-    efforts = tuple(side.effort(seat.participant) for seat, side in sides if side.decisions)
-    yield replace(score_of(ticket, host, games), efforts=efforts)
+    sides = [one for one in zip(pair, measured, strict=True) if one[1].decisions]
+    efforts = tuple(side.effort(seat.participant) for seat, side in sides)
+    lines = tuple(side.line for _, side in sides)
+    yield replace(score_of(ticket, host, games), efforts=efforts, lines=lines)
 
 
 def openings_of(
@@ -99,7 +100,7 @@ def score_of(
     ticket: EvaluationTicket, host: play.Host, games: Sequence[tuple[f.GameCompleted, int]]
 ) -> f.EvaluationScored:
     """Return the score of a match from its games in any order, each with the seat of the candidate
-    (from 0), but without efforts."""
+    (from 0), but without efforts and lines."""
     request, seats = ticket.request, len(games[0][0].seats)
     share = Fraction(1, seats * (seats - 1))  # of one point in the mean of a start
     starts: dict[int, Fraction] = defaultdict(Fraction)

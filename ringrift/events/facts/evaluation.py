@@ -41,9 +41,8 @@ class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started", f
 class Effort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one participant of a match spent on a decision, as means over its `decisions`.
 
-    `nodes` are positions evaluated, `depth` decisions ahead. `seconds` is a share of the time of
-    a whole batch of games. `value` is its own value of its positions; `chosen_share` the part of
-    the visits that the move played had, None if it does not search."""
+    `nodes` are positions, `depth` decisions ahead, `seconds` a share of the time of a whole batch.
+    `value` is its own of its positions, `chosen_share` the share of visits of the move played."""
 
     participant: Name
     decisions: Positive
@@ -68,7 +67,8 @@ class _Score(GenerationFact):
     rankings: Annotated[tuple[Ranking, ...], Meta(max_length=ITEMS_MAX)]
     play_seconds: NonNegative
     efforts: Annotated[tuple[Effort, ...], Meta(max_length=2)] = ()
-    """of candidate and opponent; none of scores before there were any"""
+    lines: Annotated[tuple[Text, ...], Meta(max_length=2)] = ()
+    """of candidate and opponent, if known; `lines` are the moves that each expected at first"""
 
     def __post_init__(self) -> None:
         seats, players = seats_of(self.config), {self.candidate, self.opponent}

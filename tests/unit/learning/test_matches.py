@@ -14,6 +14,7 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
+from ringrift.learning.effort import LINE_MOVES_MAX
 from ringrift.learning.matches import play_match
 from ringrift.learning.play import Host
 from ringrift.learning.targets import decode
@@ -157,6 +158,11 @@ def test_a_score_says_what_each_side_spent_on_a_decision() -> None:
     assert 1 <= mine.depth <= 4
     assert 0 < mine.chosen_share <= 1
     assert (other.nodes, other.depth, other.chosen_share) == (0, 0, None)
+    firsts = {game.moves.split()[decode(game.targets)[1][0].ply] for game in games}
+    line, none = score.lines
+    assert line.split()[0] in firsts  # the move that it played
+    assert len(line.split()) <= LINE_MOVES_MAX
+    assert none == "", "it does not search"
     assert mine.seconds > 0
     assert -1 <= other.value <= 1
 
