@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +25,6 @@ from ringrift.server.ensure import ensure
 
 F = TypeVar("F", bound=Fact)
 LARGE, SMALL = "hexagonal_2p", "hex8_2p"
-FINISH_SECONDS_MAX = 300.0
 
 
 async def first(log: JetStreamLog, kind: type[F], config: str = SMALL) -> Recorded[F]:
@@ -49,24 +46,8 @@ async def test_a_loop_adopts_the_network_of_another_board(tmp_path: Path) -> Non
             await log.append([draft(pause, cause=None, source="test", key=0)])
             await networks.register(log, data, source="test", why="test")
             await networks.promote(log, model, "test")
-            words = ["up", "--server", server.url, "--data", str(tmp_path / "node"), "--plain"]
-            words += ["--config", SMALL, "--generations", "1", *small_loop.options()]
-            loop = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "ringrift.cli.main",
-                *words,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            try:
-                async with asyncio.timeout(FINISH_SECONDS_MAX):
-                    output, _ = await loop.communicate()
-            finally:
-                if loop.returncode is None:
-                    loop.terminate()
-                    await loop.wait()
-            assert loop.returncode == 0, output.decode()
+            words = ("--config", SMALL, "--generations", "1")
+            await small_loop.run(server.url, tmp_path / "node", *words)
 
             adopted, where = await first(log, f.ModelAdopted)
             assert (adopted.model, adopted.origin) == (model, LARGE)
