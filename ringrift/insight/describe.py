@@ -41,6 +41,7 @@ SHOWN: dict[type[Fact], str] = {
     facts.ExperimentEnded: "experiment verdict why",
     facts.EvaluationRequested: f"{_MATCH} starts",
     facts.EvaluationScored: f"{_MATCH} wins games",
+    facts.EvaluationRecounted: f"{_MATCH} wins games",
     facts.RatingsUpdated: "games anchor ratings",
     facts.ModelPromoted: "generation model why",
     facts.PromotionRejected: "generation model why",
@@ -49,12 +50,13 @@ SHOWN: dict[type[Fact], str] = {
 
 
 def important(event: Fact) -> Iterator[tuple[str, str]]:
-    """Yield name and text of the important fields, without the scope and fields that are None."""
+    """Yield name and text of the important fields, without the scope and those that are None or
+    empty."""
     scope = type_of(event).scope
     names = SHOWN[type(event)].split() if type(event) in SHOWN else event.__struct_fields__
     for name in names:
         value = getattr(event, name)
-        if value is not None and name != scope:
+        if value not in (None, (), {}) and name != scope:
             yield name, field_text(value)
 
 

@@ -16,15 +16,13 @@ large boards took the time of configs that are trained and measured. When fewer 
 nodes play, the config furthest behind gets some too. The current network plays them, and the next
 one is trained on them.
 
-Elsewhere the tickets of a plan shrink towards its end (guided self-scheduling, Polychronopoulos and
-Kuck 1987), and each config plays spare games ahead with its current network while it is trained and
+Elsewhere each config plays spare games ahead with its current network while it is trained and
 measured, until enough new samples wait to be learned from."""
 
-import math
 from collections.abc import Iterator
 
 from ringrift.deciders.feedback import exploration, scheduling
-from ringrift.deciders.fleet.durations import TICKET_SECONDS, Spread
+from ringrift.deciders.fleet.durations import Spread
 from ringrift.deciders.kit import (
     STEERING,
     Configs,
@@ -35,28 +33,23 @@ from ringrift.deciders.kit import (
     replace,
     seed_from,
 )
-from ringrift.deciders.loop import adoption
+from ringrift.deciders.loop import adoption, ticket_sizes
 from ringrift.deciders.loop.adoption import ADOPTION, Adoption
 from ringrift.deciders.loop.opponents import OPPONENTS, Opponents
 from ringrift.deciders.loop.progress import PROGRESS, Progress
+from ringrift.deciders.loop.ticket_sizes import TICKET_GAMES_LAST, shrinking
 from ringrift.events import Settings, facts as f
+from ringrift.events.participants import kind_of
 
 WAITING_A_NODE = 2
 """tickets per playing node, one in hand and one waiting; with fewer, spare games are planned"""
 WAITING_MAX = 300
 """so that tickets of all kinds do not fill the queue of 1,000 on a large fleet"""
-TICKET_GAMES_MIN = 8
-"""smaller batches leave an accelerator idle"""
-TICKET_GAMES_LAST = 24
-"""of the last tickets of a plan; the network of a CPU is three times as slow per position at a
-batch of 16 as at 128"""
 SHRINKING_MAX = 1_000
 """tickets of a plan; those of more are alike"""
 PLAYERS = 2
 """processes that play, until they were counted"""
 PLAYERS_MAX = 256
-TICKET_FACTOR_MAX = 4
-"""times the usual size: a larger batch gains nothing"""
 CREDIT_TICKETS_MAX = 4
 """tickets of each playing node that a config may be owed, or owe"""
 
@@ -96,6 +89,8 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     """registered nodes that play, with the seconds that a ticket on them should take"""
     shortest_seconds: float = 0.0
     """the fewest of these"""
+    vram: dict[str, float] = {}
+    """GiB of the nodes that may play"""
     workers: int = PLAYERS
     """processes that play, in the last sample"""
 
@@ -178,6 +173,19 @@ def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
 
 
 @DECIDER.evolves
+def equipped(state: Plays, fact: f.NodeRegistered | f.NodeDescribed) -> Plays:
+    vram = {name: gib for name, gib in state.vram.items() if name != fact.node}
+    if "selfplay" in fact.kinds:
+        vram[fact.node] = fact.vram_gib
+    return state if vram == state.vram else replace(state, vram=vram)
+
+
+@DECIDER.evolves
+def forgotten(state: Plays, fact: f.NodeForgotten | f.NodeReturned) -> Plays:
+    return replace(state, vram={n: gib for n, gib in state.vram.items() if n != fact.node})
+
+
+@DECIDER.evolves
 def sampled(state: Plays, fact: f.UtilisationSampled) -> Plays:
     workers = sum(node.players for node in fact.nodes.values())
     workers = min(workers, PLAYERS_MAX) or PLAYERS
@@ -202,8 +210,10 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
             purpose = ("spare", item.generation, item.progress.spare_planned)
             yield _plan(state, spare, context, games, purpose)
         return
-    games = state.workers * min(TICKET_GAMES_LAST, settings.selfplay.games_per_ticket)
     for config, item in state.configs.items():
+        wide = min(wide_games(state, config, settings), settings.selfplay.games)
+        last = max(TICKET_GAMES_LAST, wide)
+        games = state.workers * min(last, ticket_games(state, config, settings))
         if config not in due and _may_play_ahead(state, config, games, context):
             purpose = ("spare", item.generation, item.progress.spare_planned)
             yield _plan(state, config, context, games, purpose)
@@ -233,7 +243,8 @@ def _plan(
     # a plan of too many tickets is not lawful
     per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
     alike = state.players or games // per_ticket > SHRINKING_MAX
-    tickets = () if alike else shrinking(games, per_ticket, state.workers)
+    least = max(TICKET_GAMES_LAST, wide_games(state, config, settings))
+    tickets = () if alike else shrinking(games, per_ticket, state.workers, least)
     noise = exploration.plies(settings.selfplay.noise_plies, item.boost)
     opponents = item.opponents.seats(config, item.model, simulations, settings.selfplay, noise)
     return f.SelfplayPlanned(
@@ -322,28 +333,18 @@ def spare_games(state: Plays, config: str, settings: Settings) -> int:
 
 
 def ticket_games(state: Plays, config: str, settings: Settings) -> int:
-    """Games of a ticket: as in the settings, but no more than take `TICKET_SECONDS` or, on a fleet,
-    as many as most nodes finish in the shortest time that a ticket should take, the fewest until
-    that is known. Any node may take any ticket, so all are alike."""
-    usual = settings.selfplay.games_per_ticket
+    """Games of a ticket. Any node may take any ticket, so all are alike."""
+    usual, wide = settings.selfplay.games_per_ticket, wide_games(state, config, settings)
     seconds = state.configs.get(config, Play()).seconds
     if not state.players:
-        soon = TICKET_SECONDS / max(seconds.careful, 1e-9)
-        return int(min(usual, max(TICKET_GAMES_LAST, soon)))
-    if not seconds.count:
-        return min(TICKET_GAMES_MIN, usual)
-    games = int(state.shortest_seconds / max(seconds.careful, 1e-9))
-    return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
+        return ticket_sizes.of_a_machine(usual, wide, seconds)
+    return ticket_sizes.of_a_fleet(usual, wide, seconds, state.shortest_seconds)
 
 
-def shrinking(games: int, most: int, workers: int) -> tuple[int, ...]:
-    """Sizes of the tickets of a plan: each takes half of its worker's part of the games that are
-    left, at least `TICKET_GAMES_LAST` and at most `most`; none are fewer than the workers if there
-    are enough games."""
-    found: list[int] = []
-    while games > 0:
-        size = max(math.ceil(games / (2 * workers)), TICKET_GAMES_LAST)
-        size = min(size, most, math.ceil(games / max(1, workers - len(found))))
-        found.append(size)
-        games -= size
-    return tuple(found)
+def wide_games(state: Plays, config: str, settings: Settings) -> int:
+    """Games of a ticket that the GPUs of all nodes that play can advance together; 0 if one has
+    none, or if what plays does not run on a GPU."""
+    runs = state.configs.get(config, Play()).model
+    if not runs or kind_of(settings.training.architecture) != "network":
+        return 0
+    return ticket_sizes.wide(state.vram.get(name, 0.0) for name in state.players or state.vram)

@@ -9,11 +9,13 @@ from msgspec.structs import replace
 from support import loop_facts
 from support.loop_facts import fresh
 
-from ringrift.deciders.loop import selfplay
+from ringrift.deciders.loop import selfplay, ticket_sizes
 from ringrift.deciders.loop.selfplay import DECIDER
 from ringrift.events.facts import (
     AllocationDecided,
     NodeAssigned,
+    NodeDescribed,
+    NodeRegistered,
     NodeUse,
     SelfplayFinished,
     SelfplayPlanned,
@@ -21,7 +23,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     UtilisationSampled,
 )
-from ringrift.events.settings import SelfplaySettings
+from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SPARE, USUAL, SelfplayTicket, subject_of, tickets_of
 
 HEX, SQUARE = "hex8_2p", "square8_2p"
@@ -121,7 +123,7 @@ def test_every_worker_has_a_ticket_to_play_ahead(life):
 
 @for_all(st.integers(1, 5_000), st.integers(1, 96), st.integers(1, 64))
 def test_tickets_shrink_and_are_not_fewer_than_the_workers(games, most, workers):
-    sizes = selfplay.shrinking(games, most, workers)
+    sizes = ticket_sizes.shrinking(games, most, workers)
     assert sum(sizes) == games
     assert max(sizes) <= most
     assert list(sizes) == sorted(sizes, reverse=True)
@@ -158,10 +160,10 @@ def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
 def test_tickets_are_small_until_games_were_timed(life):
     assert ticket_games(life, HEX) == 96, "no node is registered"
     life.given(assigned("n0"))
-    assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, HEX) == ticket_sizes.TICKET_GAMES_MIN
     life.given(played(HEX, 96, 96.0))
     assert ticket_games(life, HEX) == 4 * 96
-    assert ticket_games(life, SQUARE) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, SQUARE) == ticket_sizes.TICKET_GAMES_MIN
 
 
 def test_spare_games_follow_the_shares(life):
@@ -245,7 +247,7 @@ def test_tickets_fit_the_node_that_may_vanish_first(life):
 
 def test_a_ticket_is_neither_too_small_nor_too_large(life):
     life.given(assigned("n0", seconds=300.0), played(HEX, 1, 1e6), played(SQUARE, 10**6, 1.0))
-    assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, HEX) == ticket_sizes.TICKET_GAMES_MIN
     assert ticket_games(life, SQUARE) == 4 * 96
 
 
@@ -275,3 +277,61 @@ def test_shards_count_spare_games_as_played(life):
         )
     )
     assert life.state.configs[HEX].progress.idle(64)
+
+
+def described(name: str, vram_gib: float, kinds=("selfplay",)) -> NodeDescribed:
+    return NodeDescribed(
+        node=name,
+        provider="own",
+        accelerator="gpu" if vram_gib else "cpu-8",
+        gpus=bool(vram_gib),
+        cores=8,
+        vram_gib=vram_gib,
+        cost_per_hour=0.0,
+        kinds=kinds,
+        rented=False,
+        version="1",
+    )
+
+
+WIDE = SelfplaySettings(games=3000, bootstrap_games=96)
+
+
+def test_the_tickets_of_a_gpu_are_as_wide_as_its_memory_allows(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(configs=(HEX,), selfplay=WIDE))
+    life.given(described("gpu", 8.0), described("coordinator", 0.0, kinds=()))
+    assert ticket_games(life, HEX) == 96, "the heuristic plays, which runs on no GPU"
+    life.given(played(HEX, 96, seconds=1.0), exported(64, 6000), requested())
+    (plan,) = life.when(loop_facts.promoted(loop_facts.B)).then(SelfplayPlanned)
+    assert plan.games_per_ticket == 2048 == 8 * ticket_sizes.GAMES_A_GIB
+    assert plan.tickets == (1500, 1500), "one for each of two workers"
+    life.given(described("gpu", 80.0))
+    assert ticket_games(life, HEX) == ticket_sizes.TICKET_GAMES_GPU_MAX
+    life.given(described("laptop", 0.0))
+    assert ticket_games(life, HEX) == 96, "it may get any ticket"
+
+
+def test_an_nnue_has_usual_tickets_on_a_gpu(story, settings_changed):
+    nnue = TrainingSettings(architecture="nnue_policy")
+    life = story(DECIDER).given(settings_changed(configs=(HEX,), selfplay=WIDE, training=nnue))
+    life.given(
+        described("gpu", 80.0), played(HEX, 96, seconds=1.0), exported(64, 6000), requested()
+    )
+    (plan,) = life.when(loop_facts.promoted(loop_facts.B)).then(SelfplayPlanned)
+    assert plan.games_per_ticket == 96
+
+
+def test_a_fleet_of_gpus_has_tickets_of_their_memory_if_they_end_in_time(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(configs=(HEX,), selfplay=WIDE))
+    for name, gib in (("a", 24.0), ("b", 8.0)):
+        life.given(
+            NodeRegistered(
+                node=name, provider="p", accelerator="g", vram_gib=gib, cost_per_hour=0.0
+            ),
+            assigned(name),
+        )
+    life.given(played(HEX, 96, seconds=1.0), exported(64, 6000), requested())
+    life.given(loop_facts.promoted(loop_facts.B))
+    assert ticket_games(life, HEX) == 2048, "the smaller GPU may get any ticket"
+    life.given(*(played(HEX, 10, seconds=40.0) for _ in range(60)))
+    assert ticket_games(life, HEX) < 400, "a game takes longer than expected"
