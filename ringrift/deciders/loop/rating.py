@@ -26,6 +26,9 @@ prior on the strengths would move a network when others are measured; this one d
 their games with it"""
 
 
+TOURNAMENT_MATCHES = 8
+"""that are rated together: nothing waits for them, and on a large fleet they were two thirds of all
+tables"""
 RANKINGS_KEPT = 16_384
 """names of rankings that are kept apart: those of one config are taken apart after each match"""
 
@@ -130,7 +133,11 @@ def rate(
     """The rating table, once all matches of a round were played: several nodes play a dozen at
     once, and a fit of 40 networks takes 10 ms."""
     item = state.configs.get(fact.config, Elo())
-    if item.unrated and fact.candidate_model not in item.awaited:
+    if isinstance(fact, f.Score) and fact.purpose == "tournament":
+        due = fact.round % TOURNAMENT_MATCHES == 0
+    else:
+        due = fact.candidate_model not in item.awaited
+    if item.unrated and due:
         yield table(state, fact.config)
 
 

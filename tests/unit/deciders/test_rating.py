@@ -73,6 +73,15 @@ def test_the_matches_of_a_round_are_rated_together(story):
     life.when(replace(failed, ticket="t2")).then()
 
 
+def test_matches_of_a_tournament_are_rated_eight_at_a_time(story):
+    life = story(elo.DECIDER).given(scored("random", 30, 2))
+    for number in range(1, elo.TOURNAMENT_MATCHES):
+        life.when(replace(scored("tournament", 2, 1), round=number)).then()
+    last = replace(scored("tournament", 2, 1), round=elo.TOURNAMENT_MATCHES)
+    (fact,) = life.when(last).then(RatingsUpdated)
+    assert fact.games == 64 + 8 * scored("tournament", 2, 1).games
+
+
 def test_configs_are_rated_independently(story):
     life = story(elo.DECIDER).given(scored("random", 30, 2))
     (other,) = life.when(scored("random", 2, 30, config="square8_2p")).then(RatingsUpdated)
