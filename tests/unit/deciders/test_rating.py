@@ -73,13 +73,14 @@ def test_the_matches_of_a_round_are_rated_together(story):
     life.when(replace(failed, ticket="t2")).then()
 
 
-def test_matches_of_a_tournament_are_rated_eight_at_a_time(story):
-    life = story(elo.DECIDER).given(scored("random", 30, 2))
-    for number in range(1, elo.TOURNAMENT_MATCHES):
-        life.when(replace(scored("tournament", 2, 1), round=number)).then()
-    last = replace(scored("tournament", 2, 1), round=elo.TOURNAMENT_MATCHES)
-    (fact,) = life.when(last).then(RatingsUpdated)
-    assert fact.games == 64 + 8 * scored("tournament", 2, 1).games
+def test_matches_of_a_tournament_are_rated_once_they_tell_something(story):
+    life = story(elo.DECIDER).given(scored("random", 200, 40), scored("heuristic", 200, 41))
+    for _ in range(2):
+        life.when(scored("tournament", 2, 2)).then()
+    (fact,) = life.when(scored("tournament", 2, 2)).then(RatingsUpdated)
+    assert fact.games == 2 * 481 + 3 * 8
+    life.when(scored("tournament", 2, 2)).then()
+    life.when(scored("random", 1, 1)).then(RatingsUpdated)
 
 
 def test_configs_are_rated_independently(story):
