@@ -53,6 +53,8 @@ class Elo(Struct, frozen=True, kw_only=True):
     """matches of its trial that have no outcome yet, by candidate"""
     ended: tuple[str, ...] = ()
     """their tickets with an outcome"""
+    unrated: bool = False
+    """there were matches since the newest table"""
     rated: int = 0
     """games in the newest table"""
 
@@ -65,7 +67,7 @@ class Matches(Configs[Elo], frozen=True, kw_only=True):
 
 
 DECIDER = Decider("elo", Matches)
-DECIDER.keeps(f.RatingsUpdated, rated=lambda fact: fact.games)
+DECIDER.keeps(f.RatingsUpdated, unrated=lambda fact: False, rated=lambda fact: fact.games)
 DECIDER.keeps(f.ModelPromoted, current=lambda fact: fact.current)
 DECIDER.keeps(f.ModelRolledBack, current=lambda fact: fact.current)
 DECIDER.keeps(
@@ -83,7 +85,7 @@ def scored(item: Elo, fact: f.Score, context: Context) -> Elo:
     if fact.ticket in item.left_out:
         return replace(item, left_out=tuple(name for name in item.left_out if name != fact.ticket))
     rankings = counted(item.rankings, fact.rankings, 1)
-    return replace(item, rankings=rankings, games=item.games + fact.games)
+    return replace(item, rankings=rankings, games=item.games + fact.games, unrated=True)
 
 
 @DECIDER.evolves
@@ -133,9 +135,9 @@ def rate(
     """The rating table, once all matches of a round were played: several nodes play a dozen at
     once, and a fit of 40 networks takes 10 ms."""
     item = state.configs.get(fact.config, Elo())
-    new = item.games - item.rated
-    rare = TOURNAMENT_SHARE * item.games if fact.purpose == "tournament" else 0.0
-    if new and new >= rare and fact.candidate_model not in item.awaited:
+    few = item.games - item.rated < TOURNAMENT_SHARE * item.games
+    waits = (fact.purpose == "tournament" and few) or fact.candidate_model in item.awaited
+    if item.unrated and not waits:
         yield table(state, fact.config)
 
 

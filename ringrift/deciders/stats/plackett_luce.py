@@ -23,6 +23,7 @@ first, each fit starts from zero, and sums have a fixed order. With the arithmet
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -126,9 +127,7 @@ def fit(
     player around a common, unknown mean. Without matches the table is empty. Raises `RatingError`
     for bad rankings, counts or priors, and for an anchor without games."""
     if prior_elo is not None and not (math.isfinite(prior_elo) and prior_elo > 0):
-        raise RatingError(
-            f"prior of {prior_elo} Elo: give a finite standard deviation above 0, or none"
-        )
+        raise RatingError(f"prior of {prior_elo} Elo: give a finite one above 0, or none")
     gathered = _gather(matches)
     met = _opponents(gathered)
     if anchor is not None and anchor not in met:
@@ -159,38 +158,39 @@ def fit(
             strict=True,
         )
     )
-    seats = max((len(_names(ranking)) for ranking in gathered), default=2)
-    model = "bradley-terry" if seats == 2 else "plackett-luce"
+    two = all(len(_names(ranking)) == 2 for ranking in gathered)
+    model = "bradley-terry" if two else "plackett-luce"
     unrated = tuple(sorted(met.keys() - rated))
     return Ratings(players, covariance, model, prior_elo, anchor, unrated)
 
 
 _Canonical = tuple[tuple[str, ...], ...]
 _Orders = list[tuple[IntArray, FloatArray]]
-"""For each number of seats k: players (R, k), best first, and weight (R,) of each distinct strict
-order."""
+"""For each number of seats k: players (R, k), best first, and weight (R,) of each strict order."""
 
 
 def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]:
-    """Counts by distinct ranking, names within a shared rank sorted, in sorted order of the
-    rankings."""
+    """Counts by distinct ranking, in sorted order."""
     counts: dict[_Canonical, list[float]] = {}
     for ranking, count in matches:
-        canonical = tuple((one,) if isinstance(one, str) else tuple(sorted(one)) for one in ranking)
-        names = [name for rank in canonical for name in rank]
-        if len(set(names)) < 2 or len(names) > SEATS_MAX:
-            raise RatingError(
-                f"ranking {ranking!r}: give 2 to {SEATS_MAX} seats, at least two different players"
-            )
-        if any(not rank for rank in canonical):
-            raise RatingError(f"ranking {ranking!r} has an empty rank; remove it")
         if not (math.isfinite(count) and count > 0):
-            raise RatingError(
-                f"ranking {ranking!r} counted {count} times: give a finite number above 0"
-            )
-        counts.setdefault(canonical, []).append(count)
+            remedy = "give a finite number above 0"
+            raise RatingError(f"ranking {ranking!r} counted {count} times: {remedy}")
+        counts.setdefault(_canonical(ranking), []).append(count)
     # fsum is exact before its one rounding, so the order in which games arrived leaves no trace
     return {ranking: math.fsum(counts[ranking]) for ranking in sorted(counts)}
+
+
+@lru_cache(maxsize=16_384)
+def _canonical(ranking: Ranking) -> _Canonical:
+    """The ranking with the names within a shared rank sorted."""
+    found = tuple((one,) if isinstance(one, str) else tuple(sorted(one)) for one in ranking)
+    if not all(found):
+        raise RatingError(f"ranking {ranking!r} has an empty rank; remove it")
+    if len(set(_names(found))) < 2 or len(_names(found)) > SEATS_MAX:
+        remedy = f"give 2 to {SEATS_MAX} seats, at least two different players"
+        raise RatingError(f"ranking {ranking!r}: {remedy}")
+    return found
 
 
 def _names(ranking: _Canonical) -> list[str]:

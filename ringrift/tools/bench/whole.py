@@ -66,8 +66,13 @@ async def _run(configs: Sequence[str], seconds: float, seed: int, folder: Path) 
     )
     ended = asyncio.ensure_future(process.communicate())
     memory = [0.0]
-    while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
-        memory.append(proportional_bytes(process.pid) / 1e6)
+    try:
+        while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
+            memory.append(proportional_bytes(process.pid) / 1e6)
+    finally:
+        if not ended.done():
+            process.terminate()  # and its directory goes after it
+            await ended
     if process.returncode:
         raise CommandError(f"`ringrift up` failed: {ended.result()[1].decode().strip()}")
     return dict(zip(MEMORY, (max(memory), max(memory[-3:])), strict=True))
