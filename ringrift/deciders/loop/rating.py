@@ -28,7 +28,7 @@ their games with it"""
 
 TOURNAMENT_SHARE = 0.02
 """of all games, played in tournaments since the newest table, for another one: fewer change little,
-and a fit after each match took three quarters of the processor time of a fleet of 1,000 nodes"""
+and a fit after each match took three quarters of the processor time of 1,000 simulated nodes"""
 RANKINGS_KEPT = 16_384
 """names of rankings that are kept apart: those of one config are taken apart after each match"""
 

@@ -17,10 +17,11 @@ TICKET_GAMES_LAST = 24
 """of the last tickets of a plan; the network of a CPU is three times as slow per position at a
 batch of 16 as at 128"""
 TICKET_FACTOR_MAX = 4
-"""times the usual size: a larger batch gains nothing"""
+"""times the usual size, unless GPUs take more: without one a larger batch gains nothing"""
 GAMES_A_GIB = 256
-"""of VRAM, of a ticket. Three activations of the largest network (320 channels) on hexagonal are
-2.4 MB a game, of `v2-micro` 0.24; a worker whose memory does not suffice halves its batch"""
+"""games of a ticket for each GiB of VRAM. Three activations of the largest network (320 channels)
+on hexagonal are 2.4 MB a game, of `v2-micro` 0.24; a worker whose memory does not suffice halves
+its batch"""
 TICKET_GAMES_GPU_MAX = 4096
 """positions that a network takes at once (`ringrift.nets.evaluator`)"""
 

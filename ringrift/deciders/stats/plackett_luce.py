@@ -181,7 +181,7 @@ def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]
     return {ranking: math.fsum(counts[ranking]) for ranking in sorted(counts)}
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=16_384)  # a year of one config has thousands of rankings
 def _canonical(ranking: Ranking) -> _Canonical:
     """The ranking with the names within a shared rank sorted."""
     found = tuple((one,) if isinstance(one, str) else tuple(sorted(one)) for one in ranking)

@@ -71,7 +71,7 @@ async def _run(configs: Sequence[str], seconds: float, seed: int, folder: Path) 
             memory.append(proportional_bytes(process.pid) / 1e6)
     finally:
         if not ended.done():
-            process.terminate()  # and its directory goes after it
+            process.terminate()  # its directory is removed next
             await ended
     if process.returncode:
         raise CommandError(f"`ringrift up` failed: {ended.result()[1].decode().strip()}")
