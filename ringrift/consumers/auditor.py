@@ -9,6 +9,7 @@ targets of earlier games (`GameReanalysed`) are audited as games are.
 It also has another implementation of the rules judge games, where one is installed."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from ringrift.log.errors import StreamError
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.controls import quarantines_in_force
 from ringrift.runtime.host import threads
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import Drained, Process
 from ringrift.runtime.run import run
 from ringrift.trust.auditing import (
     AGAIN,
@@ -60,7 +61,8 @@ async def main(process: Process) -> None:
     async with process.background({"parity": lambda: keep_checking(process)}):
         while not process.stopping:
             process.doing = "auditing games"
-            await auditor.round()
+            with contextlib.suppress(Drained):
+                await auditor.round()
             await process.wait(ROUND_SECONDS)
 
 
@@ -87,7 +89,8 @@ class Auditor:
                 self.seq = max(self.seq, fact.last_seq)
 
     async def round(self) -> None:
-        """Audit the games that were stored before the newest tree head. Raises StreamError."""
+        """Audit the games that were stored before the newest tree head. Raises StreamError, and
+        Drained when the process stops: the next auditor begins after the last audit that ended."""
         log = self.process.log
         head = await log.last(EVENTS, f.TreeHeadRecorded.event_type.subject_filter)
         if head is None:
@@ -159,6 +162,7 @@ class Auditor:
         began, results = time.process_time(), _Results()
         allowed = self.seconds
         for (item, plies), request in [(one, await self._request(one[0])) for one in sample]:
+            self._go_on()
             if await asyncio.to_thread(contradiction, item.event, request):
                 results.broken.append(item)
             elif time.process_time() - began < allowed:
@@ -210,7 +214,12 @@ class Auditor:
     async def _repeat(
         self, asked: Sequence[tuple[f.GameCompleted, list[int]]]
     ) -> list[list[Repeated]]:
-        return await repeat_all(asked, self.networks.get, threads=threads())
+        models = self.networks.get
+        return await repeat_all(asked, models, threads=threads(), between=self._go_on)
+
+    def _go_on(self) -> None:
+        if self.process.stopping:
+            raise Drained
 
     async def _request(self, item: Recorded[f.GameCompleted]) -> Request | None:
         """What the game was asked for by; None if nothing asks for its ticket."""

@@ -26,6 +26,7 @@ from ringrift.events.facts import (
 from ringrift.events.settings import AuditSettings, Settings
 from ringrift.events.tickets import ReanalysisTicket, tickets_of
 from ringrift.log.topology import MODEL_BUCKET
+from ringrift.runtime.process import Drained
 from ringrift.trust.heads import HeadWriter
 
 FEW = replace(PLAN, games=3, games_per_ticket=3)
@@ -58,6 +59,33 @@ async def test_honest_games_pass(system: System) -> None:
     assert found.games == PLAN.games
     assert found.decisions >= PLAN.games
     assert (fact.skipped, fact.first_seq, fact.last_seq) == (0, 1, PLAN.games)
+
+
+@pytest.mark.parametrize("searched", [0, 1])
+async def test_an_auditor_that_stops_leaves_the_round_to_the_next(
+    system: System, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    await write(system, "honest")
+    await system.write(SettingsChanged(version=1, settings=ALL, why="test"))
+    await headed(system)
+    process = system.process("auditor", "n9")
+    auditor = Auditor(process)
+    await auditor.load()
+    if searched:
+        search = auditor._search
+
+        async def stopped(*arguments: object) -> int:
+            process.stop()
+            return await search(*arguments)
+
+        monkeypatch.setattr(auditor, "_search", stopped)
+    else:
+        process.stop()
+    with pytest.raises(Drained):
+        await auditor.round()
+    assert await system.facts(AuditFinished) == []
+    (fact,) = await audit(system)
+    assert (fact.first_seq, fact.last_seq) == (1, PLAN.games)
 
 
 @pytest.mark.slow
