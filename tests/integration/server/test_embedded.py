@@ -223,6 +223,14 @@ async def test_a_stream_that_does_not_fit_is_refused(
         await log.call("STREAM.CREATE.BIG", config)
 
 
+def environment_of(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+async def test_the_memory_of_its_garbage_is_limited(server: EmbeddedServer) -> None:
+    assert b"GOMEMLIMIT=320MiB" in environment_of(server.pid)
+
+
 async def test_a_missing_binary_is_reported_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
