@@ -1,6 +1,6 @@
 """Draws the two moving pictures of the README from a real run.
 
-    ringrift up --config hex8_2p --generations 3 --data run
+    ringrift up --config hex8_2p --generations 11 --data run
     python docs/scripts/films.py learning run hex8_2p     writes docs/learning.gif
     python docs/scripts/films.py game docs/game.txt       writes docs/game.svg
 
@@ -58,7 +58,7 @@ def learning(data: str, config: str) -> None:
         for axes in (upper, lower):
             axes.clear()
             axes.spines[["top", "right"]].set_visible(False)
-        upper.set(xlim=(0, end), ylim=(0, 105), ylabel="games won, %")
+        upper.set(xlim=(0, end), ylim=(0, 118), ylabel="games won, %")
         lower.set(
             ylim=(0.9 * min(found), 1.1 * max(found)),
             ylabel="loss",
@@ -69,8 +69,10 @@ def learning(data: str, config: str) -> None:
             seen = [row for row in scores if row["purpose"] == purpose and row["minute"] <= now]
             shares = [100 * row["wins"] / row["games"] for row in seen]
             upper.plot([row["minute"] for row in seen], shares, "o-", color=colour)
+            below = 11 if purpose == "heuristic" else -5
             for row, share in zip(seen, shares, strict=True):
-                upper.annotate(f"{share:.0f}", (row["minute"], share - 11), ha="center", fontsize=8)
+                place = row["minute"], share - below
+                upper.annotate(f"{share:.0f}", place, ha="center", fontsize=8)
             upper.plot([], [], "o-", color=colour, label=f"against {purpose}")
         upper.legend(loc="lower right", fontsize=8, frameon=False)
         for generation in sorted({row["generation"] for row in losses}):

@@ -191,6 +191,7 @@ class Auditor:
         for item, plies in results.asked:
             groups[item.event.config, item.event.seats].append((item, plies))
         for asked in groups.values():
+            self._go_on()
             try:
                 first = await self._repeat([(item.event, plies) for item, plies in asked])
                 doubtful = [
@@ -214,8 +215,7 @@ class Auditor:
     async def _repeat(
         self, asked: Sequence[tuple[f.GameCompleted, list[int]]]
     ) -> list[list[Repeated]]:
-        models = self.networks.get
-        return await repeat_all(asked, models, threads=threads(), between=self._go_on)
+        return await repeat_all(asked, self.networks.get, threads=threads())
 
     def _go_on(self) -> None:
         if self.process.stopping:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ringrift.events.settings import TrainingSettings
 from ringrift.learning.window import Window
 from ringrift.nets.arrays import Floats, Int16s, Int64s
 from ringrift.nets.batch import Batch, Batcher, NnueBatch, NnueBatcher
@@ -53,20 +52,6 @@ class Sampled(NamedTuple):
     config: Config
 
 
-def sample_weights(window: Window, settings: TrainingSettings) -> Floats:
-    """Return the weights [D] of the samples: those of their shards, more for new samples and for
-    those of games that ended otherwise than the search expected."""
-    weight = window.weight
-    if settings.recency:
-        age = np.linspace(-settings.recency, 0.0, len(window), dtype=np.float32)
-        weight = weight * np.exp(age)
-    if settings.surprise:
-        gap = np.abs(window.outcome - window.root_value).mean(axis=1)
-        relative = gap / max(float(gap.mean()), 1e-9)
-        weight = weight * (1.0 - settings.surprise + settings.surprise * relative)
-    return weight.astype(np.float32)
-
-
 class Sampler:
     """Draws batches from the samples `chosen` of a window, in a new order in each epoch and each
     sample under a random symmetry."""
@@ -81,11 +66,10 @@ class Sampler:
         root_value_mix: float = 0.0,
         ends: bool = False,
         encoder: Batcher | NnueBatcher | None = None,
-        weight: Floats | None = None,
     ) -> None:
-        """`weight` [D] replaces that of the window. `root_value_mix` is the share of the root value
-        in the value target. `ends` adds the targets of auxiliary heads. `encoder` encodes the
-        network's input; the default is that of towers without threat planes."""
+        """`root_value_mix` is the share of the root value in the value target. `ends` adds the
+        targets of auxiliary heads. `encoder` encodes the network's input; the default is that of
+        towers without threat planes."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
         self.window, self.chosen, self.seed = window, chosen, seed
@@ -94,7 +78,6 @@ class Sampler:
         self._grids, self._geometry = grid_tables(window.config), geometry(window.config)
         self._encoder = encoder or Batcher(self._geometry, self._grids)
         self._epoch, self._order = -1, chosen
-        self._weight = window.weight if weight is None else weight
 
     @property
     def batches_per_epoch(self) -> int:
@@ -132,7 +115,7 @@ class Sampler:
             moves_max=int(lengths.max()),
             values=torch.from_numpy(self._values(samples)),
             present=(torch.arange(RELATIVE_SEATS) < window.config.seats).float(),
-            weight=torch.from_numpy(self._weight[samples]),
+            weight=torch.from_numpy(window.weight[samples]),
             ends=self._ends(samples, symmetry) if self._with_ends else None,
             config=window.config,
         )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
-from ringrift.learning.batches import Sampled, Sampler, sample_weights
+from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, soften
 from ringrift.learning.schedule import evenly, learning_rate, steps_for, turns
 from ringrift.learning.tally import Tally
@@ -138,8 +138,7 @@ class Trainer(ABC):
                 "training.validation_fraction"
             )
         encoders = [self._new_encoder(window.config) for _ in range(replicas)]
-        weight, size = sample_weights(window, settings), settings.batch
-        draw = partial(Sampler, window, training, weight=weight, batch=size, seed=self.seed)
+        draw = partial(Sampler, window, training, batch=settings.batch, seed=self.seed)
         return [draw(root_value_mix=mix, ends=ends, encoder=encoder) for encoder in encoders]
 
     @abstractmethod

@@ -108,15 +108,10 @@ async def repeat(
 
 
 async def repeat_all(
-    asked: Sequence[Asked],
-    models: Models,
-    *,
-    threads: int | None = None,
-    between: Callable[[], None] = lambda: None,
+    asked: Sequence[Asked], models: Models, *, threads: int | None = None
 ) -> list[list[Repeated]]:
     """Search decisions of games that replay again; those of one player at once, which is several
-    times as fast. `between` is called before each search, in its thread. Raises HarnessError, and
-    what `models` and `between` raise."""
+    times as fast. Raises HarnessError, and what `models` raises."""
     groups: dict[tuple[str, Seat], list[_At]] = {}
     for number, (game, plies) in enumerate(asked):
         for seat, at in _positions(number, game, plies):
@@ -126,7 +121,7 @@ async def repeat_all(
         model = await models(seat.model, config) if seat.model else None
         player = player_of(Config.parse(config), seat, model, threads)
         # in a thread: the process goes on meanwhile
-        for at, item in await asyncio.to_thread(_searched, player, places, between):
+        for at, item in await asyncio.to_thread(_searched, player, places):
             found[at.number].append(item)
     return [sorted(items, key=lambda item: item.ply) for items in found]
 
@@ -154,12 +149,9 @@ def _positions(
         position.play(token)
 
 
-def _searched(
-    player: Player, places: Sequence[_At], between: Callable[[], None]
-) -> list[tuple[_At, Repeated]]:
+def _searched(player: Player, places: Sequence[_At]) -> list[tuple[_At, Repeated]]:
     found = []
     for first in range(0, len(places), LOCKSTEP):
-        between()
         part = places[first : first + LOCKSTEP]
         seeds = np.array([at.game.seed for at in part], np.uint64)
         decisions = player.choose(np.stack([at.state for at in part]), seeds)

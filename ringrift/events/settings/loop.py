@@ -191,12 +191,6 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shard_quality_power: kinds.NonNegativeFloat = 0.0
     """samples of a shard are weighted by (quality / neutral) to this power (requirement G06.05). 0:
     equally, until an experiment shows a gain"""
-    recency: kinds.NonNegativeFloat = 0.0
-    """the newest sample of a window weighs e to this power times as much as the oldest one; 0:
-    equally, until an experiment shows a gain"""
-    surprise: kinds.Fraction = 0.0
-    """share of a sample's weight that is proportional to how far its game ended from the value that
-    the search expected; 0: none, until an experiment shows a gain"""
     cascade: tuple[kinds.Cascade, ...] = ()
     """`a>b`: when a network of architecture a is promoted, the next training of its config is of
     architecture b, taught by that network"""

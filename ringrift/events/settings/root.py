@@ -68,11 +68,13 @@ memory of a laptop"""
 NNUE_MACHINE = replace(
     TOWER_MACHINE,
     selfplay=loop.SelfplaySettings(
-        games=1_000,
+        games=500,
         bootstrap_games=1_000,
         large_board_share=0.1,
         games_per_ticket=250,
         simulations=64,
+        noise_plies=60,
+        opening_plies=8,
         even_openings=0.5,
     ),
     shard=loop.ShardSettings(games=100),
@@ -80,17 +82,19 @@ NNUE_MACHINE = replace(
     training=loop.TrainingSettings(
         architecture="nnue_policy",
         min_samples=20_000,
-        window_samples=250_000,
+        window_samples=120_000,
         epochs=1.5,
+        checkpoint_steps=1_000,
         first_samples=400_000,
     ),
 )
 """the same with NNUEs, which play forty times as many games on a core as the smallest tower: a
-generation has more of them (`docs/experiments.md`)"""
+generation has more of them (`docs/experiments.md`). A thousand steps take twenty seconds on a small
+board, and a checkpoint has 13 MB"""
 
 _TRAINING = """
 epochs batch learning_rate weight_decay value_weight rank_weight territory_weight moves_left_weight
-distill_weight recency surprise shard_quality_power
+distill_weight shard_quality_power
 """
 HYPERPARAMETERS = frozenset(f"training.{name}" for name in _TRAINING.split())
 """settings that may differ for the trainings of one config (`HyperparametersAdjusted`): how to

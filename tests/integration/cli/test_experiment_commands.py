@@ -9,14 +9,17 @@ START = ("experiment", "start", *CONFIG, "--hypothesis", "newer is better")
 
 
 def test_an_experiment_is_started_shown_and_stopped(run: Any) -> None:
-    found = run.json(*START, "--b", "training.recency=1", "--pairs", "2")
-    assert (found["a"], found["b"]) == ({"training.recency": "0.0"}, {"training.recency": "1"})
+    found = run.json(*START, "--b", "training.shard_quality_power=1", "--pairs", "2")
+    assert (found["a"], found["b"]) == (
+        {"training.shard_quality_power": "0.0"},
+        {"training.shard_quality_power": "1"},
+    )
     (row,) = run.json("experiment", "list")
     assert (row["id"], row["hypothesis"]) == (found["experiment"], "newer is better")
-    run(*START, "--b", "training.surprise=0.5", status=1)
+    run(*START, "--b", "training.weight_decay=0.5", status=1)
     assert f"{found['experiment']} is running" in run.err
     shown = run("experiment", "show", found["experiment"])
-    assert "a  training.recency=0.0" in shown
+    assert "a  training.shard_quality_power=0.0" in shown
     assert shown.splitlines()[-1] == "  running"
     run("experiment", "stop", *CONFIG, "--why", "a test")
     assert "stopped: a test" in run("experiment", "show", found["experiment"].partition("/")[2])

@@ -15,7 +15,7 @@ from support.samplers import OneBatch
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import families, training
-from ringrift.learning.batches import Sampler, sample_weights
+from ringrift.learning.batches import Sampler
 from ringrift.learning.families import TowerTrainer
 from ringrift.learning.loss import auxiliary_loss, policy_loss, soften, tower_losses
 from ringrift.learning.schedule import learning_rate, steps_for
@@ -254,22 +254,6 @@ def test_samples_are_drawn_under_random_symmetries(window: Window) -> None:
         assert torch.allclose(
             shown.batch.planes[:, channel].sum((1, 2)), plain.batch.planes[:, channel].sum((1, 2))
         )
-
-
-def test_new_and_surprising_samples_weigh_more_if_set(window: Window) -> None:
-    assert (sample_weights(window, TrainingSettings()) == window.weight).all()
-    recent = sample_weights(window, TrainingSettings(recency=1.0))
-    assert recent[-1] / recent[0] == pytest.approx(math.e, rel=1e-4)
-    assert (np.diff(recent) > 0).all()
-    surprising = sample_weights(window, TrainingSettings(surprise=0.5))
-    gap = np.abs(window.outcome - window.root_value).mean(axis=1)
-    assert surprising == pytest.approx(0.5 + 0.5 * gap / gap.mean(), rel=1e-4)
-    trainer = TowerTrainer(
-        window, TrainingSettings(architecture="v2-micro", recency=1.0), seed=1, steps=1
-    )
-    samples = np.arange(4)
-    weight = trainer.samplers[0].take(samples).weight
-    assert weight.numpy() == pytest.approx(recent[samples])
 
 
 def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Window) -> None:
