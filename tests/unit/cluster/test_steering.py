@@ -45,12 +45,12 @@ def test_former_names_are_replaced_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("gpu", "given", "architecture", "games"),
     [
-        (False, {}, "nnue_policy", 1000),
+        (False, {}, "nnue_policy", 500),
         (False, {"selfplay.games": "40"}, "nnue_policy", 40),
         (False, {"training.architecture": "v2-micro"}, "v2-micro", 256),
-        (False, {"training.architecture": "nnue"}, "nnue", 1000),
+        (False, {"training.architecture": "nnue"}, "nnue", 500),
         (True, {}, "v2-micro", 256),
-        (True, {"training.architecture": "nnue_policy"}, "nnue_policy", 1000),
+        (True, {"training.architecture": "nnue_policy"}, "nnue_policy", 500),
     ],
 )
 def test_the_first_settings_follow_machine_and_architecture(
