@@ -2,7 +2,8 @@
 
     python docs/scripts/baseline.py learn hex8_2p 180 first.net default
     python docs/scripts/baseline.py learn hex8_2p 180 first.net puct selfplay.harness=puct \\
-        selfplay.simulations=600 selfplay.games=100
+        selfplay.simulations=600 selfplay.games=100 selfplay.even_openings=0 \\
+        selfplay.opening_plies=0
     python docs/scripts/baseline.py match default.net puct.net hex8_2p gumbel 64 200
     python docs/scripts/baseline.py match default.net heuristic hex8_2p gumbel 64 300
 
@@ -123,7 +124,8 @@ def match(one: str, other: str, key: str, search: str, simulations: int, starts:
         own = int(game.game.rsplit("-", 1)[1]) % seats + 1
         if game.winner != own:
             lost[own, game.reason] += 1
-    how = ", ".join(f"{count} from seat {own} by {why}" for (own, why), count in lost.most_common())
+    parts = (f"{count} from seat {own} by {why}" for (own, why), count in lost.most_common())
+    how = ", ".join(parts) or "none"
     return f"{score.wins:g} of {score.games} games, {elo:+.0f} Elo (± {half:.0f}); lost {how}"
 
 

@@ -1,6 +1,6 @@
 """Settings, pauses, time, and the decisions of feedback about self-play."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -14,7 +14,14 @@ WeightReason = Literal[
 ]
 
 
-class SettingsChanged(Fact, subject="settings.all.changed"):
+def _unweighed(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 2: samples are no longer weighed by age and by surprise."""
+    settings, gone = data["settings"], ("recency", "surprise")
+    kept = {name: one for name, one in settings.get("training", {}).items() if name not in gone}
+    return {**data, "settings": {**settings, "training": kept}}
+
+
+class SettingsChanged(Fact, subject="settings.all.changed", version=2, upcasters={1: _unweighed}):
     """All settings in force from now on; `version` counts from 1."""
 
     version: Positive

@@ -95,7 +95,7 @@ def test_tail_as_json_prints_one_envelope_per_line(run: Any) -> None:
         json.loads(line) for line in run("events", "tail", "--no-follow", "--json").splitlines()
     ]
     assert [document["seq"] for document in documents] == list(range(1, len(documents) + 1))
-    assert documents[0]["type"] == "ringrift.SettingsChanged.v1"
+    assert documents[0]["type"] == "ringrift.SettingsChanged.v2"
     assert documents[-1]["body"] == '{"not": "ours"'
 
 

@@ -106,7 +106,7 @@ async def test_the_files_of_the_contract_are_what_the_tool_takes(tmp_path: Path)
 async def test_the_log_is_looked_at_with_the_tool(loop: RealLoop) -> None:
     tail = await loop.tail()
     assert f"Messages: {tail}" in run(loop, "stream", "state", EVENTS).text
-    assert '"ringrift.SettingsChanged.v1"' in run(loop, "stream", "get", EVENTS, 1).text
+    assert '"ringrift.SettingsChanged.v2"' in run(loop, "stream", "get", EVENTS, 1).text
     subjects = run(loop, "stream", "subjects", EVENTS).text
     assert "ringrift.ratings.hex8_2p.updated" in subjects
     page = on_terminal("stream", "view", EVENTS, "3", options=at(loop.log.servers[0]), lines=9)

@@ -61,9 +61,9 @@ async def test_honest_games_pass(system: System) -> None:
     assert (fact.skipped, fact.first_seq, fact.last_seq) == (0, 1, PLAN.games)
 
 
-@pytest.mark.parametrize("searched", [0, 1])
+@pytest.mark.parametrize("searched", [False, True])
 async def test_an_auditor_that_stops_leaves_the_round_to_the_next(
-    system: System, monkeypatch: pytest.MonkeyPatch, searched: int
+    system: System, monkeypatch: pytest.MonkeyPatch, searched: bool
 ) -> None:
     await write(system, "honest")
     await system.write(SettingsChanged(version=1, settings=ALL, why="test"))
