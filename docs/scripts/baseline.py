@@ -10,7 +10,8 @@
 `learn` plays and trains in turn for so many seconds of CPU, from the network named or, with `-`,
 from nothing, and writes NAME.net. Settings are those of a new run without a GPU, except for those
 given. With Gumbel search and without a network the first games are those of the heuristic's search,
-as in a new run; AlphaZero's search begins with random weights.
+as in a new run; AlphaZero's search begins with random weights. `older=0.5` lets the network before
+the newest play half of the games, as it does in the loop while the newest is trained.
 
 `match` plays so many starts, both networks with the same search and from even openings, or a
 network against the heuristic after four random plies. It also says from which seats it lost, and
@@ -19,6 +20,7 @@ how those games ended."""
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -27,7 +29,7 @@ from ringrift.deciders.loop.verdict import class_counts
 from ringrift.deciders.stats.sprt import elo_estimate
 from ringrift.events import facts as f
 from ringrift.events.participants import seat
-from ringrift.events.settings import NNUE_MACHINE
+from ringrift.events.settings import NNUE_MACHINE, Settings
 from ringrift.events.settings_sources import load
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket
 from ringrift.learning.families import trainer_of
@@ -47,46 +49,59 @@ BASELINES = ("heuristic", "random")
 
 def learn(key: str, seconds: float, start: str, name: str, given: dict[str, str]) -> str:
     """Play and train for `seconds` of CPU."""
+    older = float(given.pop("older", 0.0))
     config, settings = Config.parse(key), load(given, base=NNUE_MACHINE)
     play, training = settings.selfplay, settings.training
     data = None if start == "-" else Path(start).read_bytes()
     if data is None and play.harness == "puct":
         network = build(training.architecture, config)
         data = NnueCheckpoint.save(network, architecture=training.architecture, config=config)
-    shards, generation, played, trained = [], 0, 0, 0.0
+    before, shards, generation, played, trained = data, [], 0, 0, 0.0
     began = time.process_time()
     while time.process_time() - began < seconds:
         games = play.games if data else play.bootstrap_games
-        plan = f.SelfplayPlanned(
-            config=key,
-            generation=generation,
-            games=games,
-            games_per_ticket=games,
-            simulations=play.simulations,
-            model=digest_of(data) if data else None,
-            seed=1,
-            settings_version=0,
-        )
-        ticket = SelfplayTicket(
-            ticket=f"t{generation}", cause="EVENTS/1", plan=plan, first_game=0, games=games
-        )
-        model = _model(data, key) if data else None
-        shard, counts = build_shard(config, list(play_games(ticket, play, HOST, model=model)))
+        first = round(games * older)
+        found = [*_play(key, settings, before, generation, 0, first)] if first else []
+        found += _play(key, settings, data, generation, first, games - first)
+        shard, counts = build_shard(config, found)
         shards.append(read_shard(shard))
         at = time.process_time()
         window = open_window(shards, training.window_samples)
-        passes = min(training.epochs * len(window), training.passes_max * counts.samples)
+        passes = training.epochs * len(window) * (1.0 if data else training.first_intensity)
+        passes = min(passes, training.passes_max * counts.samples)
         steps = max(1, int(passes / training.batch))
         kind = trainer_of(training.architecture)
         trainer = kind(window, training, seed=generation, steps=steps, start=data)
         trainer.run()
-        data = trainer.model()
+        before, data = data, trainer.model()
         trained += time.process_time() - at
         played, generation = played + games, generation + 1
     Path(f"{name}.net").write_bytes(data or b"")
     spent = time.process_time() - began
     parts = f"{spent:.0f} s, {trained:.0f} s of them training"
     return f"{name}: {generation} generations, {played} games, {parts}"
+
+
+def _play(
+    key: str, settings: Settings, data: bytes | None, generation: int, first: int, games: int
+) -> Iterator[f.GameCompleted]:
+    """The games from number `first` on of a generation, by the network in `data`."""
+    plan = f.SelfplayPlanned(
+        config=key,
+        generation=generation,
+        games=first + games,
+        games_per_ticket=first + games,
+        simulations=settings.selfplay.simulations,
+        model=digest_of(data) if data else None,
+        seed=1,
+        settings_version=0,
+    )
+    ticket = SelfplayTicket(
+        ticket=f"t{generation}", cause="EVENTS/1", plan=plan, first_game=first, games=games
+    )
+    yield from play_games(
+        ticket, settings.selfplay, HOST, model=_model(data, key) if data else None
+    )
 
 
 def match(one: str, other: str, key: str, search: str, simulations: int, starts: int) -> str:

@@ -98,8 +98,11 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
     with contextlib.suppress(BlobMissing):
         resume = await process.blobs.get_named(CHECKPOINT_BUCKET, ticket.ticket)
 
+    kind = trainer_of(settings.architecture)
+    replicas = threads() if device == "cpu" and kind.REPLICAS_PAY else 1
+
     def make(checkpoint: bytes | None) -> Trainer:
-        return trainer_of(settings.architecture)(
+        return kind(
             windows[0],
             settings,
             seed=request.seed,
@@ -109,7 +112,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
             teacher=teacher,
             resume=checkpoint,
             device=device,
-            replicas=1 if device == "cuda" else threads(),
+            replicas=replicas,
         )
 
     try:

@@ -49,6 +49,8 @@ class Trainer(ABC):
     network: nn.Module
     ROOT_VALUE_MIX: ClassVar[float] = 0.0
     """Default share of the search's root value in the value target."""
+    REPLICAS_PAY: ClassVar[bool] = True
+    """whether a second replica makes a training faster where other processes use the cores too"""
 
     def __init__(
         self,

@@ -68,7 +68,8 @@ def broken(then: Any, now: Any, path: str = "") -> list[str]:
     """The places where a schema has not only grown by optional fields."""
     if not isinstance(then, dict) or not isinstance(now, dict):
         return [] if then == now else [path]
-    grown = path.rpartition(".")[2] in ("properties", "$defs", "")
+    names = path.split(".")
+    grown = names[-1] in ("properties", "$defs", "") or "default" in names
     found = [] if grown else [f"{path}.{key}" for key in now.keys() - then.keys()]
     for key, value in then.items():
         found += broken(value, now.get(key), f"{path}.{key}")

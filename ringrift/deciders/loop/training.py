@@ -252,16 +252,19 @@ def _request(
 
 
 def _intensity(item: Training, parent: str | None, samples: int, context: Context) -> float:
-    """Factor on the epochs: by the quality of the data, and no more than the new ones repay."""
+    """Factor on the epochs: by the quality of the data, larger without a parent, and no more than
+    the new samples repay."""
     training = context.settings.training
-    by_quality = intensity(item.readiness.quality(context.settings, context.time), training)
+    wanted = intensity(item.readiness.quality(context.settings, context.time), training)
     progress = item.progress
     new = progress.samples_new + (progress.samples_asked if item.attempts.failed else 0)
     most = training.passes_max * new if new else math.inf
     if parent is None or not item.readiness.generation:
         most = min(most, training.first_samples)
-    passed = max(samples * training.epochs * by_quality, 1.0)
-    return round(max(by_quality * min(1.0, most / passed), together.INTENSITY_MIN), 4)
+    if parent is None:
+        wanted *= training.first_intensity
+    passed = max(samples * training.epochs * wanted, 1.0)
+    return round(max(wanted * min(1.0, most / passed), together.INTENSITY_MIN), 4)
 
 
 def _timed_out(config: str, item: Training, context: Context) -> Decisions:

@@ -159,6 +159,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """samples that the first training of a config passes over at most: as many as two epochs of the
     64 games that it has seen have on hex8. On hexagonal they have 44,000, which are as alike, and
     two cores pass over 115 a second"""
+    first_intensity: kinds.PositiveFloat = 1.0
+    """factor on the epochs of the first training of a config, which starts from random weights"""
     ahead_samples: kinds.NonNegativeFloat = 0.25
     """new samples, relative to those that the newest training passed over, up to which a config
     plays ahead while it is trained and measured; the inverse of the 4 of KataGo's train bucket"""

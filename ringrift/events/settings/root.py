@@ -83,9 +83,10 @@ NNUE_MACHINE = replace(
         architecture="nnue_policy",
         min_samples=20_000,
         window_samples=120_000,
-        epochs=1.5,
+        epochs=0.75,
         checkpoint_steps=1_000,
         first_samples=400_000,
+        first_intensity=2.0,
     ),
 )
 """the same with NNUEs, which play forty times as many games on a core as the smallest tower: a

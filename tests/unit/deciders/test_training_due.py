@@ -199,3 +199,13 @@ def test_the_first_training_on_long_games_is_short(story, settings_changed):
     life = story(training.DECIDER).given(settings_changed(), planned(), played())
     (request,) = life.when(exported(samples=25_000)).then(TrainingRequested)
     assert request.intensity == 10_000 / 50_000
+
+
+def test_the_first_training_may_take_more_epochs_than_later_ones(story, settings_changed):
+    settings = TrainingSettings(min_samples=1, first_samples=1_000_000, first_intensity=2.0)
+    life = story(training.DECIDER).given(settings_changed(training=settings), planned(), played())
+    (first,) = life.when(exported(samples=25_000)).then(TrainingRequested)
+    assert first.intensity == 2.0
+    life.given(finished(B), planned(1), played(1))
+    (second,) = life.when(exported(1, samples=25_000)).then(TrainingRequested)
+    assert second.intensity == 1.0

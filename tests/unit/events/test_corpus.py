@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +20,13 @@ REMEDY = (
 REMEDY += "is added by `python -m support.corpus`, run in tests"
 
 
+def without_new_fields(data: Any, stored: Any) -> Any:
+    """`data` without the fields, also of structs within, that `stored` lacks."""
+    if isinstance(data, dict) and isinstance(stored, dict):
+        return {name: without_new_fields(data.get(name), old) for name, old in stored.items()}
+    return data
+
+
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_of_the_corpus_decodes(name: str) -> None:
     for body in EVENTS[name]:
@@ -30,7 +38,7 @@ def test_every_event_of_the_corpus_decodes(name: str) -> None:
         assert meta.cause == stored["cause"]
         if kind.wire_name == name:
             again = json.loads(msgspec.json.encode(event))
-            assert {field: again[field] for field in stored["data"]} == stored["data"], REMEDY
+            assert without_new_fields(again, stored["data"]) == stored["data"], REMEDY
 
 
 def test_the_corpus_has_every_version_of_every_type() -> None:
