@@ -185,8 +185,10 @@ def _player_of(start: Start, state: la.Words) -> int:
 
 
 def target_of(ply: int, decision: Decision) -> targets.Decision:
-    """Return the training target of a decision at a ply of its game."""
-    return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
+    """Return the training target of a decision at a ply of its game, with those moves only that are
+    recorded: the games in progress hold a thousand decisions each."""
+    kept = targets.kept(decision.policy)
+    return targets.Decision(ply, decision.values, kept, decision.policy[kept])
 
 
 def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Explainer:

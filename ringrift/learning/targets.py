@@ -90,6 +90,13 @@ class Decisions(NamedTuple):
             yield Decision(ply, self.values[i], self.indices[kept], self.probabilities[kept])
 
 
+def kept(probabilities: Floats) -> Int64s:
+    """Return the indices of those that `encode` keeps, a tenth of them on a large board."""
+    total = np.cumsum(probabilities, dtype=np.float64)[-1]  # in order, as `_write` adds
+    least = min(PROBABILITY_MIN * total, np.float64(probabilities.max()))
+    return np.flatnonzero(probabilities >= least)
+
+
 def encode(seats: int, decisions: Iterable[Decision]) -> bytes:
     """Return `decisions`, which must be in ascending order of ply, as bytes.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from ringrift.learning.targets import PROBABILITY_MIN, Decision, TargetsError, decode, encode
+from ringrift.learning.targets import PROBABILITY_MIN, Decision, TargetsError, decode, encode, kept
 
 # The times of examples depend on the load of the machine
 anytime = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -111,6 +111,16 @@ def test_small_probabilities_are_dropped_and_the_rest_scaled() -> None:
     spread = np.full(3000, 1 / 3000)
     [found] = decode(encode(2, [decision(indices=range(3000), p=spread)]))[1]
     assert len(found.indices) == 3000  # all are small: none is dropped
+
+
+@anytime
+@given(st.lists(st.floats(0.0, 12.0, width=32), min_size=1, max_size=600))
+def test_the_bytes_need_the_kept_moves_only(exponents: list[float]) -> None:
+    p = np.exp(-np.array(exponents))
+    whole = decision(indices=range(len(p)), p=p / p.sum())
+    chosen = kept(whole.probabilities)
+    part = decision(indices=chosen, p=whole.probabilities[chosen])
+    assert encode(2, [part]) == encode(2, [whole])
 
 
 BAD_DECISIONS = {
