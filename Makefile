@@ -18,7 +18,7 @@ NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learn
 .PHONY: demo test chaos setup clean
 
 demo: $(READY)
-	$(VENV)/bin/ringrift up --config hex8_2p --generations 11
+	$(VENV)/bin/ringrift up --config hex8_2p --generations 13
 	@$(USE)
 
 # The last tests wait for servers half of the time, so four processes share two cores. One that

@@ -1,6 +1,6 @@
 """Draws the two moving pictures of the README from a real run.
 
-    ringrift up --config hex8_2p --generations 11 --data run
+    ringrift up --config hex8_2p --generations 13 --data run
     python docs/scripts/films.py learning run hex8_2p     writes docs/learning.gif
     python docs/scripts/films.py game docs/game.txt       writes docs/game.svg
 
