@@ -55,7 +55,7 @@ async def play(
     from ringrift.analysis.sessions import Session
     from ringrift.rules import Config as Board
 
-    if save is not None and not _parent_exists(save):
+    if save is not None and not save.parent.is_dir():
         raise CommandError(f"there is no folder {save.parent} for the game")
     async with readable(source) as log, plain_errors():
         board = Board.parse(config or _asked("config", CONFIG))
@@ -94,10 +94,6 @@ async def _kept(session: "Session", seconds: float, source: Source) -> str:
         why = str(error) or "the log may only be read here"
         raise CommandError(f"the game is not kept: {why}\n{session.record()}") from error
     return f"{position} holds the game: `ringrift analyse {position}` reviews it"
-
-
-def _parent_exists(path: Path) -> bool:
-    return path.parent.is_dir()
 
 
 def _write(path: Path, text: str) -> None:

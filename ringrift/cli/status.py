@@ -173,7 +173,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         version=server_version(log),
         settings_version=view.settings_version,
         configs={name: _config(item) for name, item in view.configs.items()},
-        consumers=[_consumer(beat, tail) for beat in beats],
+        consumers=[{**msgspec.to_builtins(one), "lag": one.behind(tail)} for one in beats],
         streams=[_stream(name, info["state"]) for name, info in (await stream_infos(log)).items()],
         work=cluster.work,
         dead_letters=view.dead_letters,
@@ -201,10 +201,6 @@ async def _kept(log: JetStreamLog) -> Kept:
         return Kept(archived=archived)
     hours = (datetime.now(UTC) - newest.meta.time).total_seconds() / 3600.0
     return Kept(archived=archived, backup=newest.event.name, backup_hours=hours)
-
-
-def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
-    return {**msgspec.to_builtins(beat), "lag": beat.behind(tail)}
 
 
 def _config(view: ConfigView) -> dict[str, Any]:

@@ -36,14 +36,6 @@ READ_BYTES = 65_536
 LOST = -int(signal.SIGKILL)
 """status of a fork whose server has ended"""
 NAME_CHARS_MAX = 15
-MEMORY = {
-    # threads of one process share these, so that memory that one frees serves another
-    "MALLOC_ARENA_MAX": "2",
-    # searches have room for the longest list of legal moves and use little of it: in pages of 2 MB,
-    # for which NumPy asks, all of it would be taken
-    "NUMPY_MADVISE_HUGEPAGE": "0",
-}
-"""environment of all processes; NumPy reads it when it is imported"""
 _PR_SET_NAME = 15
 
 
@@ -216,7 +208,10 @@ class ForkServer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **MEMORY},
+            # Threads of one process share two arenas, so that memory that one frees serves another.
+            # Searches have room for the longest list of legal moves and use little of it: in pages
+            # of 2 MB, for which NumPy would ask, all of it would be taken.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2", "NUMPY_MADVISE_HUGEPAGE": "0"},
             preexec_fn=end_with_parent(),
         )
         self._reading = asyncio.create_task(self._read(self._process))

@@ -2,15 +2,14 @@
 the games of nodes that were quarantined, and those that another implementation of the rules
 rejects."""
 
-from collections.abc import Mapping
+from functools import partial
 
 from ringrift.errors import CommandError
 from ringrift.events.facts import GamesRetracted, NodeQuarantined, ParityRejected
 from ringrift.log import read
-from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import act
-from ringrift.runtime.process import Job, Process
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.retract import Selection, retract
 from ringrift.runtime.run import run
@@ -20,11 +19,9 @@ WHY_CHARS_MAX = 2_000
 
 async def main(process: Process) -> None:
     """Decide and retract while this process holds the lease; stand by otherwise."""
-    await act(process, PROCESSES["feedback"].deciders, role="feedback", jobs=_jobs)
-
-
-def _jobs(process: Process, fence: Expect) -> Mapping[str, Job]:
-    return {"retractions": lambda: _retract_doubtful(process)}
+    jobs = {"retractions": partial(_retract_doubtful, process)}
+    deciders = PROCESSES["feedback"].deciders
+    await act(process, deciders, role="feedback", jobs=lambda process, fence: jobs)
 
 
 async def _retract_doubtful(process: Process) -> None:

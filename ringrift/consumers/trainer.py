@@ -31,7 +31,7 @@ from ringrift.log.errors import BlobMissing, ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import CHECKPOINT_BUCKET, EVENTS, MODEL_BUCKET
 from ringrift.nets.encoding import ENCODER
-from ringrift.nets.shapes import canonical
+from ringrift.nets.shapes import NNUES, canonical
 from ringrift.runtime.host import return_memory, threads
 from ringrift.runtime.process import Drained, Process, cancel
 from ringrift.runtime.run import run
@@ -98,11 +98,10 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
     with contextlib.suppress(BlobMissing):
         resume = await process.blobs.get_named(CHECKPOINT_BUCKET, ticket.ticket)
 
-    kind = trainer_of(settings.architecture)
-    replicas = threads() if device == "cpu" and kind.REPLICAS_PAY else 1
+    alone = device == "cuda" or settings.architecture in NNUES
 
     def make(checkpoint: bytes | None) -> Trainer:
-        return kind(
+        return trainer_of(settings.architecture)(
             windows[0],
             settings,
             seed=request.seed,
@@ -112,7 +111,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
             teacher=teacher,
             resume=checkpoint,
             device=device,
-            replicas=replicas,
+            replicas=1 if alone else threads(),
         )
 
     try:

@@ -36,7 +36,8 @@ class VoterLook:
         current."""
         if voters.leader is None:
             return []
-        gone = {_token(name) for name in voters.away}
+        # each name as one word of a subject
+        gone = {re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64] for name in voters.away}
         for voter in gone:
             self._since.setdefault(voter, now)
         for voter in self._since.keys() - gone:
@@ -59,8 +60,3 @@ class VoterLook:
                 )
                 found.append(fact)
         return found
-
-
-def _token(name: str) -> str:
-    """The name of a server as one word of a subject."""
-    return re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]

@@ -101,7 +101,8 @@ class Fold(Generic[State]):
     def keeps(self, kind: type[AnyFact], **fields: Callable[[AnyFact], object]) -> None:
         """Facts of this kind set these fields of the item, or else of the state."""
         owners = filter(None, (self._item, self.state))
-        owner = next((one for one in owners if fields.keys() <= _field_names(one)), None)
+        names = ((one, {field.name for field in fields_of(one)}) for one in owners)
+        owner = next((one for one, known in names if fields.keys() <= known), None)
         if owner is None:
             raise TypeError(f"{self.state} does not have the fields {', '.join(fields)}")
 
@@ -237,10 +238,6 @@ def _item_of(state: Any) -> Any:
     """Type of the items of a state that is a `Configs`, else None."""
     aliases = (state, *getattr(state, "__orig_bases__", ()))
     return next((get_args(one)[0] for one in aliases if get_origin(one) is Configs), None)
-
-
-def _field_names(struct: Any) -> set[str]:
-    return {field.name for field in fields_of(struct)}
 
 
 def _kinds(annotation: Any) -> Kinds:

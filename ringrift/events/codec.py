@@ -114,7 +114,6 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     data: Raw
 
 
-POSITION_CHARS_MAX = 40
 YEAR_MIN, YEAR_MAX = 2000, 2199
 SUBJECTS_KEPT_MAX = 4096
 """subjects whose meaning is cached: those of twelve configs and of the nodes"""
@@ -123,7 +122,6 @@ _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """errors of the JSON decoder; RecursionError for thousands of nested brackets"""
 _WIRE_NAME = re.compile(r"ringrift\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _ENCODER = msgspec.json.Encoder()
-_PLACES = {kind.fact_type: kind.place for kind in REGISTRY.values()}
 _DECODERS = {kind.fact_type: msgspec.json.Decoder(kind.fact_type) for kind in REGISTRY.values()}
 _new = tuple.__new__  # twice as fast as the named tuple's own constructor, which replays notice
 _ENVELOPE = msgspec.json.Decoder(_Envelope)

@@ -70,8 +70,6 @@ class NnueTrainer(Trainer):
     """Outcomes alone overfit: trained on 240 games of hex8_2p for 4 epochs, the winners of 60
     others were predicted in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`;
     one seed)."""
-    REPLICAS_PAY = False
-    """Two take 0.9 times the time of one, and 1.3 times the processor time, on two idle cores."""
 
     def _new_network(self) -> nnue.Nnue:
         try:

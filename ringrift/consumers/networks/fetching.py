@@ -10,6 +10,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
@@ -58,15 +59,12 @@ class Networks:
         key = model, config
         if key not in self._kept:
             data = await self._process.blobs.get(MODEL_BUCKET, model)
-            self._kept[key] = await asyncio.to_thread(_load, data, model, config)
+            load = partial(model_of, data, digest=model, config=config, threads=threads())
+            self._kept[key] = await asyncio.to_thread(load)
         self._kept.move_to_end(key)
         while len(self._kept) > NETWORKS_MAX:
             self._kept.popitem(last=False)
         return self._kept[key]
-
-
-def _load(data: bytes, model: str, config: str) -> Model:
-    return model_of(data, digest=model, config=config, threads=threads())
 
 
 async def wanted_or_older(

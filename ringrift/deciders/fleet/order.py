@@ -142,10 +142,8 @@ class Order:
             workers = self.workers(kind) or WORKERS_UNKNOWN
             most = workers + max(workers // WAITING_SHARE, 1)
             may = partial(self._may, kind)
-            while len(counted) < most:
-                name = turns.take(self._predicted_of, self._share, may)
-                if name is None:
-                    break
+            take = partial(turns.take, self._predicted_of, self._share, may)
+            while len(counted) < most and (name := take()) is not None:
                 ticket = self.outstanding[name]
                 self.offer(ticket, now)
                 yield ticket

@@ -255,14 +255,12 @@ def _intensity(item: Training, parent: str | None, samples: int, context: Contex
     """Factor on the epochs: by the quality of the data, larger without a parent, and no more than
     the new samples repay."""
     training = context.settings.training
-    wanted = intensity(item.readiness.quality(context.settings, context.time), training)
-    progress = item.progress
-    new = progress.samples_new + (progress.samples_asked if item.attempts.failed else 0)
+    quality = item.readiness.quality(context.settings, context.time)
+    wanted = intensity(quality, training) * (1.0 if parent else training.first_intensity)
+    new = item.progress.samples_new + (item.progress.samples_asked if item.attempts.failed else 0)
     most = training.passes_max * new if new else math.inf
     if parent is None or not item.readiness.generation:
         most = min(most, training.first_samples)
-    if parent is None:
-        wanted *= training.first_intensity
     passed = max(samples * training.epochs * wanted, 1.0)
     return round(max(wanted * min(1.0, most / passed), together.INTENSITY_MIN), 4)
 

@@ -58,12 +58,9 @@ def columns(kind: type[Fact]) -> dict[str, str]:
 
 
 def _columns(kind: type) -> dict[str, str]:
-    made = {name: _column(hint) for name, hint in _hints(kind).items()}
+    hints = get_type_hints(kind, include_extras=True)
+    made = {name: _column(hint) for name, hint in hints.items()}
     return {name: type for name, type in made.items() if type is not None}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
 
 
 def _name(field: str) -> str:
