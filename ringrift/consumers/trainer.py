@@ -98,7 +98,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
     with contextlib.suppress(BlobMissing):
         resume = await process.blobs.get_named(CHECKPOINT_BUCKET, ticket.ticket)
 
-    alone = device == "cuda" or settings.architecture in NNUES
+    replicas = 1 if device == "cuda" or settings.architecture in NNUES else threads()
 
     def make(checkpoint: bytes | None) -> Trainer:
         return trainer_of(settings.architecture)(
@@ -111,7 +111,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
             teacher=teacher,
             resume=checkpoint,
             device=device,
-            replicas=1 if alone else threads(),
+            replicas=replicas,
         )
 
     try:

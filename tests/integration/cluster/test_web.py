@@ -120,26 +120,23 @@ async def test_the_viewer_sees_every_page_of_a_cluster(tmp_path: Path) -> None:
 
 async def test_up_serves_the_pages_and_stops_them(tmp_path: Path) -> None:
     words = ("up", "--config", "hex8_2p", "--data", str(tmp_path / "data"), "--plain")
-    async with command(*words) as (process, address), httpx.AsyncClient() as client:
+    async with command(*words) as (process, address):
 
-        async def signed_in() -> bool:
-            with suppress(httpx.TransportError):
-                answer = await client.get(address, follow_redirects=True)
-                return "Sign out" in answer.text and "hex8_2p" in answer.text
-            return False
+        async def served() -> bool:
+            async with httpx.AsyncClient() as client:
+                with suppress(httpx.TransportError):
+                    answer = await client.get(address, follow_redirects=True)
+                    return "Sign out" in answer.text and "hex8_2p" in answer.text
+                return False
 
-        await eventually(signed_in, START_SECONDS_MAX)
+        await eventually(served, START_SECONDS_MAX)
         assert process.returncode is None
-    async with httpx.AsyncClient() as later:
+        assert await served()  # the address signs in more than once
 
-        async def gone() -> bool:
-            try:
-                answer = await later.get(address, follow_redirects=True)
-            except httpx.TransportError:
-                return True
-            return "Sign out" not in answer.text  # another program has the port by now
+    async def gone() -> bool:
+        return not await served()  # another program may have the port by now
 
-        await eventually(gone, START_SECONDS_MAX)
+    await eventually(gone, START_SECONDS_MAX)
 
 
 async def test_an_empty_log_answers_sql_and_the_end_writes_the_cache(tmp_path: Path) -> None:
